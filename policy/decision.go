@@ -1,0 +1,72 @@
+package policy
+
+import "time"
+
+// Decision is what to do about one Deployment, with every stage on the way to it. It is the one value that is rendered
+// as log line, Event, metric, table, JSON and chart.
+type Decision struct {
+	Time time.Time
+	// Current is spec.replicas before the decision.
+	Current int
+	// Recommended is what the signals ask for.
+	Recommended Stage
+	// Guarded is Recommended clipped to the floor and the ceiling of the safety rules.
+	Guarded Stage
+	// Stabilized is Guarded held by the stabilization windows.
+	Stabilized Stage
+	// Limited is Stabilized within the budgets of the scaling policies, clipped to floor and ceiling again.
+	Limited Stage
+	// Bounded is Limited within minimum and maximum, unless pausing or freezing forbids even that.
+	Bounded Stage
+	// Desired is the outcome: Bounded.Replicas.
+	Desired int
+	// Reason is that of the last stage that changed the number.
+	Reason Reason
+	// Until is when that reason ends by itself, zero if no time can be told.
+	Until time.Time
+	// Signals tells for each signal of the Spec what was read and what it asks for.
+	Signals []SignalDecision
+}
+
+// Stage is the number of replicas after one stage.
+type Stage struct {
+	Replicas int
+	Reason   Reason
+	// Until is when the reason ends by itself if all else stays as it is, zero if no time can be told.
+	Until time.Time
+}
+
+// SignalDecision is one signal's part in a Decision.
+type SignalDecision struct {
+	Signal Signal
+	// Value is the average over the ready pods that were sampled, in the signal's unit; meaningless if Sampled is 0.
+	Value  float64
+	Target float64
+	// Recommended is the number of replicas that this signal alone asks for; the current number if it abstains or is missing.
+	Recommended int
+	// Sampled and Missing count the ready pods with and without a sample that can be used.
+	Sampled, Missing int
+	// Reason is empty if the signal was read and scored, else why not or why it does not count.
+	Reason Reason
+	// Source names where the samples came from.
+	Source string
+	// Detail tells in words what is behind Reason.
+	Detail string
+
+	// steps and band are the band that asks for Recommended, nil if none does.
+	steps *Steps
+	band  int
+}
+
+// settle fills in the outcome from the stages.
+func (d *Decision) settle() {
+	d.Desired = d.Bounded.Replicas
+	d.Reason, d.Until = d.Recommended.Reason, d.Recommended.Until
+	before := d.Recommended.Replicas
+	for _, stage := range [...]*Stage{&d.Guarded, &d.Stabilized, &d.Limited, &d.Bounded} {
+		if stage.Replicas != before {
+			d.Reason, d.Until = stage.Reason, stage.Until
+		}
+		before = stage.Replicas
+	}
+}

@@ -1,0 +1,148 @@
+package policy
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Message tells the decision in a sentence for people: what was read, what it asks for, and what holds it.
+func (d *Decision) Message() string {
+	held := d.held()
+	asks := d.asks()
+	switch {
+	case held == "":
+		return asks
+	case asks == "":
+		return held
+	}
+	return asks + "; " + held
+}
+
+// Leading returns the signal that asks for the recommended number, nil if none does.
+func (d *Decision) Leading() *SignalDecision {
+	var leading *SignalDecision
+	for i := range d.Signals {
+		s := &d.Signals[i]
+		if s.Sampled > 0 && s.Recommended == d.Recommended.Replicas && (leading == nil || leading.Reason != "" && s.Reason == "") {
+			leading = s
+		}
+	}
+	return leading
+}
+
+// asks tells what the leading signal reads and wants.
+func (d *Decision) asks() string {
+	s := d.Leading()
+	if s == nil {
+		return ""
+	}
+	reading := fmt.Sprintf("%s is %s for a target of %s", s.Signal, number(s.Value), number(s.Target))
+	if s.Target == 0 {
+		reading = fmt.Sprintf("%s is %s, %s", s.Signal, number(s.Value), s.bandText())
+	}
+	switch {
+	case s.Reason == WithinTolerance:
+		reading += ", within tolerance"
+	case s.Recommended == d.Current:
+		reading += fmt.Sprintf(", which asks for the %d there are", d.Current)
+	default:
+		reading += fmt.Sprintf(", which asks for %d instead of %d", s.Recommended, d.Current)
+	}
+	if s.Missing > 0 {
+		reading += fmt.Sprintf(" (%d of %d ready pods without a sample)", s.Missing, s.Missing+s.Sampled)
+	}
+	return reading
+}
+
+// bandText names the band that asks for a change.
+func (s *SignalDecision) bandText() string {
+	if s.steps == nil {
+		return "in no band that may fire"
+	}
+	return "in the band " + s.steps.Bands[s.band].String()
+}
+
+// held tells what the reason of the decision does to the number, empty if nothing holds it.
+func (d *Decision) held() string {
+	text := d.reasonText()
+	if text == "" {
+		return ""
+	}
+	if !d.Until.IsZero() {
+		text += " until " + d.Until.UTC().Format(time.TimeOnly) + "Z"
+	}
+	return text
+}
+
+// reasonText tells the reason in words.
+func (d *Decision) reasonText() string {
+	keeps := fmt.Sprintf("replicas stay at %d", d.Desired)
+	if d.Desired != d.Current {
+		keeps = fmt.Sprintf("replicas go to %d", d.Desired)
+	}
+	switch d.Reason {
+	case NoData, StaleData, PartialData:
+		return d.missing() + ": " + keeps
+	case Gap:
+		return "after a gap in the data nothing is lowered before a full window of good data"
+	case ScaleDownStabilized:
+		return fmt.Sprintf("%s for the highest recommendation of the scale-down window", keeps)
+	case ScaleUpStabilized:
+		return fmt.Sprintf("%s for the lowest recommendation of the scale-up window", keeps)
+	case ScaleUpLimit, ScaleDownLimit:
+		return fmt.Sprintf("the scaling policies allow %d now", d.Limited.Replicas)
+	case TooManyReplicas:
+		return fmt.Sprintf("the maximum is %d", d.Desired)
+	case TooFewReplicas:
+		return fmt.Sprintf("the minimum is %d", d.Desired)
+	case ScalingDisabled:
+		return "scaling is disabled since spec.replicas is 0"
+	case Scheduled:
+		return fmt.Sprintf("the schedule sets a bound of %d", d.Desired)
+	case Paused:
+		return "paused by annotation: " + keeps
+	case InvalidAnnotations:
+		return "the annotations are invalid: " + keeps
+	case Conflict:
+		return "another autoscaler owns this Deployment: " + keeps
+	}
+	return ""
+}
+
+// missing tells which signals lack which samples.
+func (d *Decision) missing() string {
+	var parts []string
+	for i := range d.Signals {
+		s := &d.Signals[i]
+		if text := s.missing(); text != "" {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// missing tells what is missing of one signal, empty if nothing that matters.
+func (s *SignalDecision) missing() string {
+	switch {
+	case s.Reason == PartialData && s.Sampled > 0:
+		return fmt.Sprintf("%s has samples of only %d of %d ready pods", s.Signal, s.Sampled, s.Sampled+s.Missing)
+	case s.Reason != NoData && s.Reason != StaleData && s.Reason != PartialData:
+		return ""
+	}
+	text := fmt.Sprintf("no usable sample of %s", s.Signal)
+	if s.Reason == StaleData {
+		text = fmt.Sprintf("all samples of %s are too old", s.Signal)
+	}
+	if s.Detail != "" {
+		text += " (" + s.Detail + ")"
+	}
+	return text
+}
+
+// number prints a reading in at most three decimals.
+func number(v float64) string {
+	text := strconv.FormatFloat(v, 'f', 3, 64)
+	return strings.TrimRight(strings.TrimRight(text, "0"), ".")
+}

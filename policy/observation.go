@@ -1,0 +1,77 @@
+package policy
+
+import "time"
+
+// Observation is what is seen of one Deployment at one time.
+type Observation struct {
+	// Replicas is spec.replicas.
+	Replicas int
+	// Pods are the Deployment's living pods: neither terminating nor finished.
+	Pods []Pod
+	// Readings are the signals that were read, in any order. A signal of the Spec that is not among them is missing.
+	Readings []Reading
+	// Frozen, if not empty, forbids every change: InvalidAnnotations or Conflict.
+	Frozen Reason
+	// RaiseOnly, if not empty, forbids lowering: InvalidAnnotations, while the last good Spec stands in.
+	RaiseOnly Reason
+}
+
+// Phase is where a pod stands on its way to serving.
+type Phase uint8
+
+// The phases of a living pod.
+const (
+	// Loading: not Ready yet; scheduled or about to be. Capacity on its way.
+	Loading Phase = iota
+	// Ready: serving.
+	Ready
+	// Unschedulable: no node can take it.
+	Unschedulable
+)
+
+// String returns the phase in words.
+func (p Phase) String() string {
+	switch p {
+	case Loading:
+		return "loading"
+	case Ready:
+		return "ready"
+	default:
+		return "unschedulable"
+	}
+}
+
+// Pod is a living pod of the Deployment.
+type Pod struct {
+	Name  string
+	Phase Phase
+	// Since is when the pod entered its Phase: for a Ready pod the last transition to Ready.
+	// Zero means long ago.
+	Since time.Time
+}
+
+// Sample is one reading of a signal.
+type Sample struct {
+	Value float64
+	// Time is when the sample was taken at its source. Zero means: not known exactly, but the query bounded its age.
+	Time time.Time
+	// OK is false where there is no sample. A missing sample has no value, not the value 0.
+	OK bool
+}
+
+// Reading is what was read of one signal.
+type Reading struct {
+	Signal Signal
+	// Samples of a per-pod signal run parallel to Observation.Pods: Samples[i] is of Pods[i]. Pods beyond its end have no sample.
+	Samples []Sample
+	// PerWorkload says that the signal is one number for the whole workload, in Workload, as HPA's External metrics are.
+	PerWorkload bool
+	Workload    Sample
+	// Problem, if not empty, says that the reply cannot be trusted and no sample in it is used: NoData for a failed or
+	// refused one, PartialData for one with warnings.
+	Problem Reason
+	// Detail tells in words what is behind Problem and what to do about it.
+	Detail string
+	// Source names where the samples came from, for people.
+	Source string
+}

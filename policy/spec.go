@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// Spec is what is asked of one Deployment: its annotations, parsed, with the controller's own settings beside them.
+type Spec struct {
+	// MinReplicas and MaxReplicas are the bounds, enforced with or without metrics.
+	MinReplicas, MaxReplicas int
+	// Targets are tracked together; the largest recommendation wins.
+	Targets []Target
+	// Steps are step scaling policies, alone or beside the Targets.
+	Steps []Steps
+	// ScaleUp and ScaleDown are the rules of each direction.
+	ScaleUp, ScaleDown Rules
+	// Paused stops one direction or both.
+	Paused Direction
+	// Schedule changes the bounds by time.
+	Schedule []Span
+	// Startup is how long a new replica takes to serve, 0 to learn it.
+	Startup time.Duration
+	// IdleAfter is how long no work must be seen before scaling to zero, 0 for never.
+	IdleAfter time.Duration
+	// ActivateOn is the workload signal that wakes the Deployment from zero, empty if none does.
+	ActivateOn Signal
+	// DryRun decides and reports, and never writes. Decide itself does not look at it.
+	DryRun bool
+	// Queries names the administrator's query behind each custom signal.
+	Queries map[Signal]string
+
+	// MaxSampleAge is the age beyond which a sample is missing.
+	MaxSampleAge time.Duration
+	// Interval is the time between two ticks.
+	Interval time.Duration
+}
+
+// Target asks for an average value of a signal per ready replica.
+type Target struct {
+	Signal Signal
+	// Value is in the signal's unit and above 0.
+	Value float64
+}
+
+// Signals returns the signals that must be read to decide, each once, in the order of the documentation.
+func (s *Spec) Signals() []Signal {
+	var list []Signal
+	for _, t := range s.Targets {
+		list = append(list, t.Signal)
+	}
+	for _, st := range s.Steps {
+		if !slices.Contains(list, st.Signal) {
+			list = append(list, st.Signal)
+		}
+	}
+	if s.ActivateOn != "" && !slices.Contains(list, s.ActivateOn) {
+		list = append(list, s.ActivateOn)
+	}
+	slices.SortFunc(list, compareSignals)
+	return list
+}
+
+// Rules are HPA's scaling rules of one direction.
+type Rules struct {
+	// StabilizationWindow is how far back recommendations are considered: the number of replicas is raised only to the
+	// lowest and lowered only to the highest of the window.
+	StabilizationWindow time.Duration
+	// Policies limit the change within a period.
+	Policies []ScalingPolicy
+	// SelectPolicy says which of the Policies counts.
+	SelectPolicy SelectPolicy
+	// Tolerance is the relative deviation from the target that is left alone: 0.1 is 10 %.
+	Tolerance float64
+}
+
+// ScalingPolicy limits the change within a period to a number of pods or a percentage of the replicas at its start.
+type ScalingPolicy struct {
+	Type   PolicyType
+	Value  int
+	Period time.Duration
+}
+
+// PolicyType is the kind of a ScalingPolicy.
+type PolicyType uint8
+
+// HPA's policy types.
+const (
+	Pods PolicyType = iota
+	Percent
+)
+
+// SelectPolicy says which of several policies counts.
+type SelectPolicy uint8
+
+// HPA's select policies.
+const (
+	MaxChange SelectPolicy = iota
+	MinChange
+	Disabled
+)
+
+// Direction is a set of directions.
+type Direction uint8
+
+// The directions.
+const (
+	Up   Direction = 1 << iota
+	Down           // and Up|Down is both
+)
+
+// longestPeriod returns the longest period of any policy in either direction: how long a scale event matters.
+func (s *Spec) longestPeriod() time.Duration {
+	var longest time.Duration
+	for _, p := range s.ScaleUp.Policies {
+		longest = max(longest, p.Period)
+	}
+	for _, p := range s.ScaleDown.Policies {
+		longest = max(longest, p.Period)
+	}
+	return longest
+}

@@ -1,0 +1,86 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// State is what is remembered of one Deployment between two decisions. It is a plain value: it can be written down as
+// JSON and read back, and the same State gives the same Decision. The zero State remembers nothing; the first decision
+// seeds it with the current replicas, so that nothing is lowered before a full window has been seen.
+type State struct {
+	// Newest is the newest recommendation, Past the earlier ones, oldest first. A run of equal recommendations is one
+	// entry with the time of its last one: a window looks only at the youngest of each value.
+	Newest Recommendation   `json:"newest,omitzero"`
+	Past   []Recommendation `json:"past,omitempty"`
+	// Events are the changes of replicas that were written, oldest first.
+	Events []ScaleEvent `json:"events,omitempty"`
+	// Fired are the step scaling bands whose last change was written.
+	Fired []Firing `json:"fired,omitempty"`
+	// BadSince is when the present stretch without trustworthy data began, zero if there is none.
+	BadSince time.Time `json:"badSince,omitzero"`
+	// GapEnd is when the last gap ended: good data has been seen since.
+	GapEnd time.Time `json:"gapEnd,omitzero"`
+}
+
+// Recommendation is what the signals asked for at a time, before any window or limit.
+type Recommendation struct {
+	Replicas int       `json:"replicas"`
+	Time     time.Time `json:"time"`
+}
+
+// ScaleEvent is a change of replicas that was written.
+type ScaleEvent struct {
+	// Change is the number of replicas added, negative if removed.
+	Change int       `json:"change"`
+	Time   time.Time `json:"time"`
+}
+
+// Wrote returns the State after the decision was written successfully. A write that failed is not recorded: it leaves the
+// budgets of the policies as they were.
+func (s State) Wrote(d Decision, now time.Time) State {
+	if d.Desired != d.Current {
+		s.Events = append(slices.Clip(s.Events), ScaleEvent{Change: d.Desired - d.Current, Time: now})
+		s.fire(&d, now)
+	}
+	return s
+}
+
+// seed starts an empty State from the current replicas, as the HPA does (recordInitialRecommendation).
+func (s *State) seed(replicas int, now time.Time) {
+	if s.Newest.Time.IsZero() {
+		s.Newest = Recommendation{Replicas: replicas, Time: now}
+	}
+}
+
+// record adds a recommendation. The slice of the State before is left alone.
+func (s *State) record(replicas int, now time.Time) {
+	if s.Newest.Replicas != replicas {
+		s.Past = append(slices.Clip(s.Past), s.Newest)
+	}
+	s.Newest = Recommendation{Replicas: replicas, Time: now}
+}
+
+// forget drops what no window and no period can see any more. It only reslices: nothing is copied or changed.
+func (s *State) forget(spec *Spec, now time.Time) {
+	cutoff := now.Add(-max(spec.ScaleUp.StabilizationWindow, spec.ScaleDown.StabilizationWindow))
+	for len(s.Past) > 0 && !s.Past[0].Time.After(cutoff) {
+		s.Past = s.Past[1:]
+	}
+	cutoff = now.Add(-spec.longestPeriod())
+	for len(s.Events) > 0 && !s.Events[0].Time.After(cutoff) {
+		s.Events = s.Events[1:]
+	}
+}
+
+// changeWithin returns the sum of the changes within the period: added less removed. As in the HPA a change counts while
+// strictly younger than the period.
+func (s *State) changeWithin(period time.Duration, now time.Time) int {
+	cutoff, change := now.Add(-period), 0
+	for i := range s.Events {
+		if s.Events[i].Time.After(cutoff) {
+			change += s.Events[i].Change
+		}
+	}
+	return change
+}

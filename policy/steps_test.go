@@ -1,0 +1,96 @@
+package policy
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestBands(t *testing.T) {
+	spec := mustParse(t, map[string]string{"max-replicas": "100", "steps.gpu-utilization": "<30:-1, >85:+2, >95:+50%, <10:-25%"})
+	for _, tt := range []struct {
+		value    float64
+		replicas int
+		want     int
+	}{
+		{50, 5, 5},
+		{85, 5, 5}, // strict
+		{85.1, 5, 7},
+		{96, 5, 8}, // 2.5 rounds away from zero
+		{30, 5, 5},
+		{29, 5, 4},
+		{9, 5, 3}, // 1.25 rounds away from zero
+	} {
+		got := tt.replicas
+		if i := spec.Steps[0].band(tt.value); i >= 0 {
+			got = spec.Steps[0].Bands[i].apply(tt.replicas)
+		}
+		if got != tt.want {
+			t.Errorf("%v with %d replicas: %d, want %d", tt.value, tt.replicas, got, tt.want)
+		}
+	}
+}
+
+// While replicas are starting no further step is added for the same band; afterwards it fires again.
+func TestStepFiresOnceWhileReplicasStart(t *testing.T) {
+	w := world{replicas: 2, now: testStart, spec: mustParse(t, map[string]string{
+		"max-replicas": "100", "steps.gpu-utilization": ">85:+2", "scale-up.policies": "100 pods/15s",
+	})}
+	loading := func(n int) Observation {
+		o := w.seen(90)
+		for i := len(o.Pods) - n; i < len(o.Pods); i++ {
+			o.Pods[i].Phase = Loading
+		}
+		return o
+	}
+	got := []int{w.tick(w.seen(90)).Desired, w.tick(loading(2)).Desired, w.tick(loading(1)).Desired, w.tick(w.seen(90)).Desired}
+	if want := []int{4, 4, 4, 6}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// A step that was decided but not written has not fired.
+func TestStepThatWasNotWrittenRecommendsAgain(t *testing.T) {
+	w := world{replicas: 2, now: testStart, spec: mustParse(t, map[string]string{"max-replicas": "100", "steps.gpu-utilization": ">85:+2"})}
+	_, state := Decide(w.spec, w.state, w.seen(90), w.now)
+	if d, _ := Decide(w.spec, state, w.seen(90), w.now.Add(testInterval)); d.Desired != 4 {
+		t.Errorf("got %d, want 4", d.Desired)
+	}
+}
+
+// A sample that was taken before the last step's pods were ready does not fire the band again.
+func TestStepWaitsForASampleTakenAfterItsPodsAreReady(t *testing.T) {
+	w := world{replicas: 2, now: testStart, spec: mustParse(t, map[string]string{"max-replicas": "100", "steps.gpu-utilization": ">85:+2"})}
+	w.tick(w.seen(90))
+	old := w.seen(90)
+	for i := range old.Pods[2:] {
+		old.Pods[2+i].Since = w.now
+	}
+	for i := range old.Readings[0].Samples {
+		old.Readings[0].Samples[i].Time = w.now.Add(-time.Second)
+	}
+	if d := w.tick(old); d.Desired != 4 {
+		t.Errorf("an old sample: %d, want 4", d.Desired)
+	}
+}
+
+// A target and steps side by side: the largest recommendation wins, and a signal in no band keeps what there is.
+func TestStepsBesideTarget(t *testing.T) {
+	w := world{replicas: 4, now: testStart, spec: mustParse(t, map[string]string{
+		"max-replicas": "100", "target.running-requests": "10", "steps.gpu-utilization": ">85:+1, <20:-3", "scale-down.stabilization": "0s",
+	})}
+	for _, tt := range []struct {
+		running, gpu float64
+		want         int
+	}{{20, 90, 8}, {10, 90, 9}, {2, 50, 9}, {2, 10, 6}} {
+		o := w.seen(tt.gpu)
+		running := Reading{Signal: RunningRequests}
+		for range o.Pods {
+			running.Samples = append(running.Samples, Sample{Value: tt.running, Time: w.now, OK: true})
+		}
+		o.Readings = append(o.Readings, running)
+		if d := w.tick(o); d.Desired != tt.want {
+			t.Errorf("running %v, gpu %v: %d, want %d (%s)", tt.running, tt.gpu, d.Desired, tt.want, d.Message())
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package policy
+
+import "time"
+
+// Summary is a Decision as plan, simulate and the HTTP API print it.
+type Summary struct {
+	Recommended int       `json:"recommended"`
+	Guarded     int       `json:"guarded"`
+	Stabilized  int       `json:"stabilized"`
+	Limited     int       `json:"limited"`
+	Desired     int       `json:"desired"`
+	Reason      Reason    `json:"reason"`
+	Message     string    `json:"message"`
+	Until       time.Time `json:"until,omitzero"`
+	// Signals are by name. A signal with a target and steps shows its target.
+	Signals map[Signal]SignalSummary `json:"signals"`
+}
+
+// SignalSummary is one signal of a Summary.
+type SignalSummary struct {
+	// Value is null if there is no sample that can be used.
+	Value       *float64 `json:"value"`
+	Target      float64  `json:"target"`
+	Recommended int      `json:"recommended"`
+	Missing     int      `json:"missing"`
+	Source      string   `json:"source,omitempty"`
+}
+
+// Summary renders the decision.
+func (d *Decision) Summary() Summary {
+	s := Summary{
+		Recommended: d.Recommended.Replicas,
+		Guarded:     d.Guarded.Replicas,
+		Stabilized:  d.Stabilized.Replicas,
+		Limited:     d.Limited.Replicas,
+		Desired:     d.Desired,
+		Reason:      d.Reason,
+		Message:     d.Message(),
+		Until:       d.Until,
+		Signals:     make(map[Signal]SignalSummary, len(d.Signals)),
+	}
+	for i := range d.Signals {
+		sd := &d.Signals[i]
+		if _, targeted := s.Signals[sd.Signal]; targeted {
+			continue
+		}
+		view := SignalSummary{Target: sd.Target, Recommended: sd.Recommended, Missing: sd.Missing, Source: sd.Source}
+		if sd.Sampled > 0 {
+			view.Value = &sd.Value
+		}
+		s.Signals[sd.Signal] = view
+	}
+	return s
+}
