@@ -55,8 +55,11 @@ func (p *parser) checkSignals() {
 	}
 	for signal, query := range p.spec.Queries {
 		if p.settings.Queries != nil && !p.settings.Queries[query] {
-			p.refuse("query."+string(signal), "is not a query that the administrator defined: allowed are "+
-				strings.Join(slices.Sorted(maps.Keys(p.settings.Queries)), ", "))
+			allowed := "none are defined"
+			if len(p.settings.Queries) > 0 {
+				allowed = "allowed are " + strings.Join(slices.Sorted(maps.Keys(p.settings.Queries)), ", ")
+			}
+			p.refuse("query."+string(signal), "is not a query that the administrator defined: "+allowed)
 		}
 	}
 }

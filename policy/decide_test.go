@@ -350,8 +350,10 @@ func TestRaiseOnlySignals(t *testing.T) {
 		{"alone it never lowers", map[string]string{"target.kv-cache": "80"}, []Reading{reading(KVCache, 5)}, 4},
 		{"it raises", map[string]string{"target.kv-cache": "40"}, []Reading{reading(KVCache, 80)}, 8},
 		{
-			"it does not keep others from lowering", map[string]string{"target.gpu-memory": "80", "target.gpu-utilization": "50"},
-			[]Reading{reading(GPUMemory, 80), reading(GPUUtilization, 25)}, 2,
+			"it does not keep others from lowering",
+			map[string]string{"target.gpu-memory": "80", "target.gpu-utilization": "50"},
+			[]Reading{reading(GPUMemory, 80), reading(GPUUtilization, 25)},
+			2,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -46,6 +46,8 @@ type SignalDecision struct {
 	Recommended int
 	// Sampled and Missing count the ready pods with and without a sample that can be used.
 	Sampled, Missing int
+	// Idle counts the ready pods that are known to have had nothing to measure.
+	Idle int
 	// Reason is empty if the signal was read and scored, else why not or why it does not count.
 	Reason Reason
 	// Source names where the samples came from.
@@ -56,6 +58,8 @@ type SignalDecision struct {
 	// steps and band are the band that asks for Recommended, nil if none does.
 	steps *Steps
 	band  int
+	// carrier is the signal that keeps the queue from asking for fewer replicas, the queue itself if no other tells; empty if nothing does.
+	carrier Signal
 }
 
 // settle fills in the outcome from the stages.

@@ -20,8 +20,16 @@ type Key struct {
 	parse func(s *Spec, signal Signal, value string) error
 }
 
+// Inert reports whether the key is read and checked, but looked at by no decision yet.
+func (k Key) Inert() bool { return slices.Contains(inert, k.Name) }
+
 // Keys returns the annotation table.
 func Keys() []Key { return slices.Clone(keys) }
+
+// inert are the keys that are read and checked, but that no decision looks at yet.
+var inert = []string{
+	"startup", "max-pending", "capacity-wait", "idle-after", "activate-on", "override-hold", "scale-down.order", "not-responding", "scrape",
+}
 
 const (
 	// maxWindow and maxPeriod are HPA's limits (validation of stabilizationWindowSeconds and periodSeconds).
@@ -148,10 +156,10 @@ func parseQuery(s *Spec, signal Signal, value string) error {
 		return fmt.Errorf("would replace the built-in signal %s: give the signal a name of its own", signal)
 	}
 	if !isName(string(signal)) {
-		return fmt.Errorf("names the signal %q: allowed are lower-case letters, digits, - and _, at most 63", short(string(signal)))
+		return fmt.Errorf("names the signal %q: allowed are lower-case letters, digits and -, at most 63", short(string(signal)))
 	}
 	if !isName(value) {
-		return errors.New("is not the name of a query: allowed are lower-case letters, digits, - and _, at most 63; the query itself is defined by the administrator")
+		return errors.New("is not the name of a query: allowed are lower-case letters, digits and -, at most 63; the query itself is defined by the administrator")
 	}
 	if s.Queries == nil {
 		s.Queries = map[Signal]string{}

@@ -20,13 +20,24 @@ func (d *Decision) Message() string {
 	return asks + "; " + held
 }
 
-// Leading returns the signal that asks for the recommended number, nil if none does.
+// Leading returns the signal that asks for the recommended number, nil if none does. One that abstains leads only where all do.
 func (d *Decision) Leading() *SignalDecision {
 	var leading *SignalDecision
+	best := 0
 	for i := range d.Signals {
 		s := &d.Signals[i]
-		if s.Sampled > 0 && s.Recommended == d.Recommended.Replicas && (leading == nil || leading.Reason != "" && s.Reason == "") {
-			leading = s
+		if s.Sampled == 0 || s.Recommended != d.Recommended.Replicas {
+			continue
+		}
+		rank := 1
+		if !s.Signal.raiseOnly() || s.Recommended > d.Current {
+			rank += 2
+		}
+		if s.Reason == "" {
+			rank++
+		}
+		if rank > best {
+			leading, best = s, rank
 		}
 	}
 	return leading
@@ -43,12 +54,21 @@ func (d *Decision) asks() string {
 		reading = fmt.Sprintf("%s is %s, %s", s.Signal, number(s.Value), s.bandText())
 	}
 	switch {
+	case s.Reason == WithinTolerance && s.Missing > 0:
+		reading += ", within tolerance with the missing pods counted as idle or at target"
 	case s.Reason == WithinTolerance:
 		reading += ", within tolerance"
 	case s.Recommended == d.Current:
 		reading += fmt.Sprintf(", which asks for the %d there are", d.Current)
 	default:
 		reading += fmt.Sprintf(", which asks for %d instead of %d", s.Recommended, d.Current)
+	}
+	switch s.carrier {
+	case "":
+	case s.Signal:
+		reading += ", as an empty queue alone removes one replica per scale-down window"
+	default:
+		reading += fmt.Sprintf(", as %s needs them", s.carrier)
 	}
 	if s.Missing > 0 {
 		reading += fmt.Sprintf(" (%d of %d ready pods without a sample)", s.Missing, s.Missing+s.Sampled)

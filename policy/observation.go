@@ -57,6 +57,9 @@ type Sample struct {
 	Time time.Time
 	// OK is false where there is no sample. A missing sample has no value, not the value 0.
 	OK bool
+	// Idle says that a latency has no value because it is known that no request was counted in its window: it is not
+	// missing, and it is in no band.
+	Idle bool
 }
 
 // Reading is what was read of one signal.

@@ -24,14 +24,14 @@ func (d *Decision) recommend(spec *Spec, state *State, seen *Observation, now ti
 	for i := range d.Signals {
 		s := &d.Signals[i]
 		if i < len(spec.Targets) {
-			*s = d.ask(spec, spec.Targets[i], seen, now)
+			*s = d.ask(spec, state, spec.Targets[i], seen, now)
 		} else {
 			*s = d.askSteps(spec, state, &spec.Steps[i-len(spec.Targets)], seen, now)
 		}
 		if s.incomplete() {
 			t.distrust(s.Reason)
 		}
-		if s.Sampled == 0 {
+		if s.Sampled+s.Idle == 0 {
 			continue
 		}
 		t.raise = true
@@ -75,7 +75,7 @@ func (s *SignalDecision) outcome(current int) Reason {
 }
 
 // ask scores one signal against its target.
-func (d *Decision) ask(spec *Spec, target Target, seen *Observation, now time.Time) SignalDecision {
+func (d *Decision) ask(spec *Spec, state *State, target Target, seen *Observation, now time.Time) SignalDecision {
 	s := SignalDecision{Signal: target.Signal, Target: target.Value, Recommended: d.Current}
 	reading := s.find(seen)
 	switch {
@@ -88,6 +88,9 @@ func (d *Decision) ask(spec *Spec, target Target, seen *Observation, now time.Ti
 	default:
 		if t := s.count(spec, seen, reading, now); t.sampled > 0 {
 			s.Recommended, s.Reason = spec.fill(t, targetMilli(s.Target), d.Current)
+			if s.Signal == QueueDepth {
+				s.backlog(spec, state, seen, t, now)
+			}
 			s.judge(t)
 		}
 	}
@@ -160,6 +163,7 @@ func (s *Sample) usable(maxAge time.Duration, now time.Time) (m int64, ok, stale
 type tally struct {
 	sum                            int64 // of the samples, in thousandths
 	sampled, missing, young, stale int   // ready pods; young and stale are among the missing
+	idle                           int   // ready pods that had nothing to measure: neither sampled nor missing
 	loading                        int   // pods on their way
 }
 
@@ -178,6 +182,9 @@ func count(seen *Observation, reading *Reading, maxAge time.Duration, now time.T
 		}
 		m, ok, stale := sample.usable(maxAge, now)
 		switch {
+		case sample.OK && sample.Idle:
+			t.idle++
+			continue
 		case ok:
 			t.sampled++
 			t.sum += m
@@ -195,7 +202,7 @@ func count(seen *Observation, reading *Reading, maxAge time.Duration, now time.T
 // count tallies the signal over the pods and notes what it found.
 func (s *SignalDecision) count(spec *Spec, seen *Observation, reading *Reading, now time.Time) tally {
 	t := count(seen, reading, spec.MaxSampleAge, now)
-	s.Sampled, s.Missing = t.sampled, t.missing
+	s.Sampled, s.Idle, s.Missing = t.sampled, t.idle, t.missing
 	switch {
 	case t.sampled > 0:
 		s.Value = float64(t.sum/int64(t.sampled)) / 1000
@@ -207,7 +214,7 @@ func (s *SignalDecision) count(spec *Spec, seen *Observation, reading *Reading, 
 
 // judge marks a signal that too few of the ready pods have.
 func (s *SignalDecision) judge(t tally) {
-	if 2*t.sampled < t.sampled+t.missing-t.young {
+	if seen := t.sampled + t.idle; 2*seen < seen+t.missing-t.young {
 		s.Reason = PartialData
 	}
 }

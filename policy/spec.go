@@ -76,17 +76,17 @@ type Rules struct {
 
 // ScalingPolicy limits the change within a period to a number of pods or a percentage of the replicas at its start.
 type ScalingPolicy struct {
-	Type   PolicyType
+	Type   ScalingPolicyType
 	Value  int
 	Period time.Duration
 }
 
-// PolicyType is the kind of a ScalingPolicy.
-type PolicyType uint8
+// ScalingPolicyType is the kind of a ScalingPolicy.
+type ScalingPolicyType uint8
 
 // HPA's policy types.
 const (
-	Pods PolicyType = iota
+	Pods ScalingPolicyType = iota
 	Percent
 )
 
@@ -108,15 +108,3 @@ const (
 	Up   Direction = 1 << iota
 	Down           // and Up|Down is both
 )
-
-// longestPeriod returns the longest period of any policy in either direction: how long a scale event matters.
-func (s *Spec) longestPeriod() time.Duration {
-	var longest time.Duration
-	for _, p := range s.ScaleUp.Policies {
-		longest = max(longest, p.Period)
-	}
-	for _, p := range s.ScaleDown.Policies {
-		longest = max(longest, p.Period)
-	}
-	return longest
-}

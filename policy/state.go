@@ -67,7 +67,8 @@ func (s *State) forget(spec *Spec, now time.Time) {
 	for len(s.Past) > 0 && !s.Past[0].Time.After(cutoff) {
 		s.Past = s.Past[1:]
 	}
-	cutoff = now.Add(-spec.longestPeriod())
+	// Not the longest of the present policies: an edit may lengthen one.
+	cutoff = now.Add(-max(maxPeriod, spec.ScaleDown.StabilizationWindow))
 	for len(s.Events) > 0 && !s.Events[0].Time.After(cutoff) {
 		s.Events = s.Events[1:]
 	}

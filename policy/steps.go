@@ -156,11 +156,14 @@ func (d *Decision) askSteps(spec *Spec, state *State, steps *Steps, seen *Observ
 		taken = later(taken, reading.Workload.Time)
 	default:
 		t := s.count(spec, seen, reading, now)
-		if t.sampled == 0 {
+		if s.Sampled+s.Idle == 0 {
 			return s
 		}
 		s.Reason = ""
 		s.judge(t)
+		if s.Sampled == 0 {
+			return s // all idle: in no band
+		}
 		for i := range reading.Samples {
 			taken = later(taken, reading.Samples[i].Time)
 		}

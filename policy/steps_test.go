@@ -94,3 +94,24 @@ func TestStepsBesideTarget(t *testing.T) {
 		}
 	}
 }
+
+// A latency of no request is in no band, and not missing either: it keeps what there is and lets others lower.
+func TestIdleLatencyIsInNoBand(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		idle int // of 4 pods; the others read 5 s
+		want int
+	}{{"all idle", 4, 4}, {"one serves", 3, 5}, {"none idle", 0, 5}} {
+		w := world{replicas: 4, now: testStart, spec: mustParse(t, map[string]string{
+			"max-replicas": "9", "steps.ttft-p95": "<0.2:-1, >2:+1", "scale-down.stabilization": "0s",
+		})}
+		o := w.seen(5)
+		o.Readings[0].Signal = TTFTP95
+		for i := range tt.idle {
+			o.Readings[0].Samples[i] = Sample{OK: true, Idle: true}
+		}
+		if d := w.tick(o); d.Desired != tt.want || d.Signals[0].Missing != 0 {
+			t.Errorf("%s: %d with %d missing, want %d (%s)", tt.name, d.Desired, d.Signals[0].Missing, tt.want, d.Message())
+		}
+	}
+}

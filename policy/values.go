@@ -75,6 +75,10 @@ func tolerance(to *float64, value string) error {
 	if err != nil || v > 100 {
 		return errors.New(`is not allowed: give a fraction such as "0.1" or a percentage such as "10%", not negative`)
 	}
+	// The HPA reckons with thousandths: the same digits divided can be another float, and then its ends differ.
+	if m := math.Round(v * 1000); math.Abs(m/1000-v) < 1e-9 {
+		v = m * 0.001
+	}
 	*to = v
 	return nil
 }
@@ -130,7 +134,7 @@ func scalingPolicy(text string) (ScalingPolicy, error) {
 
 // isName reports whether the text can name a signal or a query.
 func isName(text string) bool {
-	return text != "" && len(text) <= 63 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-_") == "" && strings.Trim(text[:1], "-_") != ""
+	return text != "" && len(text) <= 63 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && text == strings.Trim(text, "-")
 }
 
 // isPath reports whether the text can be the path of a URL and nothing else: no query, no fragment, no dots that climb.

@@ -1,0 +1,237 @@
+package simulate
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/gpuscaler/gpuscaler/policy"
+)
+
+// Result is what a run shows.
+type Result struct {
+	Ticks []Tick `json:"ticks"`
+	Score Score  `json:"score"`
+}
+
+// Tick is one tick: what was seen, and what was decided.
+type Tick struct {
+	// Time is in UTC.
+	Time time.Time `json:"time"`
+	// Replicas is spec.replicas before the decision; Ready, Loading and Unschedulable are its pods.
+	Replicas      int `json:"replicas"`
+	Ready         int `json:"ready"`
+	Loading       int `json:"loading"`
+	Unschedulable int `json:"unschedulable"`
+	policy.Summary
+	// Events tell in words what happened before the tick.
+	Events []string `json:"-"`
+}
+
+// Run runs a scenario from its start to its end. The same Scenario gives the same Result. It fails if the Scenario is not
+// valid, or if the decisions ask for more replicas than can be simulated.
+func Run(s Scenario) (Result, error) {
+	if err := s.Validate(); err != nil {
+		return Result{}, err
+	}
+	loop, err := newClosedLoop(&s)
+	if err != nil {
+		return Result{}, err
+	}
+	// Those between two ticks happen before the second, but in their own order.
+	s.Events = slices.Clone(s.Events)
+	slices.SortStableFunc(s.Events, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
+	r := run{
+		scenario: &s,
+		fleet:    newFleet(&s),
+		loop:     loop,
+		reader:   newReader(&s, loop),
+		replicas: s.Replicas,
+		ticks:    make([]Tick, 0, s.Duration/s.Interval+1),
+	}
+	for at := time.Duration(0); at <= s.Duration; at += s.Interval {
+		if err := r.tick(at); err != nil {
+			return Result{}, fmt.Errorf("at %v: %w", at, err)
+		}
+	}
+	if loop != nil {
+		loop.model.Advance(s.Duration)
+	}
+	return Result{Ticks: r.ticks, Score: r.scorer.total(loop, s.SLO)}, nil
+}
+
+// run is a scenario under way.
+type run struct {
+	scenario *Scenario
+	fleet    *fleet
+	loop     *closedLoop
+	reader   *reader
+	scorer   scorer
+	// replicas is spec.replicas.
+	replicas int
+	state    policy.State
+	// seen is kept to be written over.
+	seen policy.Observation
+	// happened is how many of the events have happened.
+	happened int
+	ticks    []Tick
+	podTicks int
+}
+
+// tick is one pass: events, placement, readiness, observation, decision, write.
+func (r *run) tick(at time.Duration) error {
+	now := r.scenario.Start.Add(at).UTC()
+	if r.loop != nil {
+		r.loop.model.Advance(at)
+	}
+	events, err := r.events(at)
+	if err != nil {
+		return err
+	}
+	r.fleet.place(at)
+	r.fleet.settle(at)
+	if err := r.observe(at, now); err != nil {
+		return err
+	}
+	decision, state := policy.Decide(r.scenario.Spec, r.state, r.seen, now)
+	r.state = state
+
+	t := Tick{Time: now, Replicas: r.replicas, Summary: decision.Summary(), Events: events}
+	r.fleet.count(&t)
+	r.ticks = append(r.ticks, t)
+	if err := r.write(&decision, at, now); err != nil {
+		return err
+	}
+	r.scorer.tick(&decision, r.fleet.placed(), min(r.scenario.Interval, r.scenario.Duration-at))
+	if r.loop == nil {
+		return nil
+	}
+	if err := r.loop.serve(r.fleet); err != nil {
+		return err
+	}
+	return r.loop.arrive()
+}
+
+// observe sees what the controller sees.
+func (r *run) observe(at time.Duration, now time.Time) error {
+	if r.podTicks += len(r.fleet.pods); r.podTicks > maxPodTicks {
+		return fmt.Errorf("ticks times pods exceed %d: give a shorter duration or a longer interval", maxPodTicks)
+	}
+	if r.loop != nil {
+		if err := r.loop.serve(r.fleet); err != nil {
+			return err
+		}
+		r.loop.scrape(r.fleet, at)
+	}
+	r.seen.Replicas = r.replicas
+	r.seen.Pods = r.fleet.observe(r.seen.Pods)
+	r.seen.Readings = r.reader.read(r.fleet, now, r.lasts(Outage, at))
+	r.seen.Frozen = ""
+	if r.lasts(Conflicting, at) {
+		r.seen.Frozen = policy.Conflict
+	}
+	return nil
+}
+
+// write carries out a decision, unless it is a dry run.
+func (r *run) write(d *policy.Decision, at time.Duration, now time.Time) error {
+	if d.Desired == d.Current || r.scenario.Spec.DryRun {
+		return nil
+	}
+	if d.Desired > MaxReplicas {
+		return fmt.Errorf("%d replicas are wanted (%s): at most %d can be simulated: lower max-replicas", d.Desired, d.Message(), MaxReplicas)
+	}
+	r.state = r.state.Wrote(*d, now)
+	r.scorer.wrote(d)
+	r.scale(d.Desired, at)
+	r.fleet.place(at)
+	return nil
+}
+
+// scale changes spec.replicas, whoever does it.
+func (r *run) scale(n int, at time.Duration) {
+	r.replicas = n
+	r.fleet.scale(n, at)
+}
+
+// lasts reports whether an event of a kind is going on.
+func (r *run) lasts(kind Kind, at time.Duration) bool {
+	for i := range r.scenario.Events {
+		if e := &r.scenario.Events[i]; e.Kind == kind && e.lasts(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// events lets happen what is due, and tells it. What lasts is looked up again at each tick.
+func (r *run) events(at time.Duration) ([]string, error) {
+	var told []string
+	r.fleet.gpus, r.fleet.sound = r.gpus(at), r.sound(at)
+	for ; r.happened < len(r.scenario.Events) && r.scenario.Events[r.happened].At <= at; r.happened++ {
+		e := &r.scenario.Events[r.happened]
+		told = append(told, e.String())
+		if err := r.happen(e, at); err != nil {
+			return nil, err
+		}
+	}
+	return told, nil
+}
+
+// happen lets an event happen that does not last.
+func (r *run) happen(e *Event, at time.Duration) error {
+	switch e.Kind {
+	case SetReplicas, ResetReplicas:
+		r.scale(e.Number, at)
+	case Rollout:
+		r.fleet.rollout(at)
+	case Restart:
+		restarted, err := restart(r.state)
+		if err != nil {
+			return err
+		}
+		r.state = restarted
+	}
+	return nil
+}
+
+// restart is what a checkpoint does to a State: it is written down and read back.
+func restart(s policy.State) (policy.State, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return policy.State{}, fmt.Errorf("writing the checkpoint: %w", err)
+	}
+	var read policy.State
+	if err := json.Unmarshal(text, &read); err != nil {
+		return policy.State{}, fmt.Errorf("reading the checkpoint: %w", err)
+	}
+	return read, nil
+}
+
+// gpus is how many pods the cluster can place: what the last event says that is going on, or else the scenario.
+func (r *run) gpus(at time.Duration) int {
+	n := math.MaxInt
+	if r.scenario.GPUs != nil {
+		n = *r.scenario.GPUs
+	}
+	for i := range r.scenario.Events {
+		if e := &r.scenario.Events[i]; e.Kind == SetGPUs && e.lasts(at) {
+			n = e.Number
+		}
+	}
+	return n
+}
+
+// sound is when pods created now will start up: when no crash loop is going on any more.
+func (r *run) sound(at time.Duration) time.Duration {
+	var end time.Duration
+	for i := range r.scenario.Events {
+		if e := &r.scenario.Events[i]; e.Kind == CrashLooping && e.lasts(at) {
+			end = max(end, e.end())
+		}
+	}
+	return end
+}
