@@ -1,0 +1,169 @@
+package controller
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/tools/record"
+
+	"github.com/gpuscaler/gpuscaler/policy"
+)
+
+func TestInvalidAnnotations(t *testing.T) {
+	good := asks(policy.RunningRequests)
+	for name, tt := range map[string]struct {
+		later map[string]string
+		// raised and lowered are what is written when the signal asks to.
+		raised, lowered []string
+	}{
+		"an unknown key: raising only": {
+			later:  asks(policy.RunningRequests, "max-replica", "10"),
+			raised: []string{"a 2->4"},
+		},
+		"a bad window: raising only": {
+			later:  asks(policy.RunningRequests, "scale-down.stabilization", "soon"),
+			raised: []string{"a 2->4"},
+		},
+		"a new maximum beside an error counts": {
+			later:  asks(policy.RunningRequests, "max-replicas", "3", "scale-down.stabilization", "soon"),
+			raised: []string{"a 2->3"},
+		},
+		"paused beside an error counts":     {later: asks(policy.RunningRequests, "paused", "true", "scale-down.stabilization", "soon")},
+		"dry-run beside an error counts":    {later: asks(policy.RunningRequests, "dry-run", "true", "scale-down.stabilization", "soon")},
+		"an error in max-replicas: nothing": {later: asks(policy.RunningRequests, "max-replicas", "many")},
+		"no max-replicas any more: nothing": {later: map[string]string{policy.Prefix + "enabled": "true", policy.Prefix + "target.running-requests": "50"}},
+		"an error in min-replicas: nothing": {later: asks(policy.RunningRequests, "min-replicas", "-1")},
+		"an error in paused: nothing":       {later: asks(policy.RunningRequests, "paused", "yes please")},
+		"an error in dry-run: nothing":      {later: asks(policy.RunningRequests, "dry-run", "maybe")},
+		"an error in enabled: nothing":      {later: asks(policy.RunningRequests, "enabled", "tru")},
+		"the same again, for comparison":    {later: good, raised: []string{"a 2->4"}, lowered: []string{"a 2->1"}},
+		"other valid annotations in place":  {later: asks(policy.RunningRequests, "scale-down.tolerance", "0.2"), raised: []string{"a 2->4"}, lowered: []string{"a 2->1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for value, want := range map[float64][]string{100: tt.raised, 1: tt.lowered} {
+				b := newBed(t)
+				b.reader.set(policy.RunningRequests, 50)
+				b.deploy("a", 2, good)
+				b.tick(0)
+				b.reader.set(policy.RunningRequests, value)
+				b.deploy("a", 2, tt.later)
+				for n := range 70 { // past the scale-down window
+					b.tick(1 + n)
+					if len(b.scaler.made()) > 0 {
+						break
+					}
+				}
+				b.want(want...)
+			}
+		})
+	}
+}
+
+func TestNeverValidIsNotScaled(t *testing.T) {
+	b := newBed(t)
+	b.reader.set(policy.RunningRequests, 100)
+	b.deploy("bad", 20, asks(policy.RunningRequests, "scale-up.tolerance", "NaN"))
+	b.deploy("good", 1, asks(policy.RunningRequests))
+	s := b.tick(0)
+	b.want("good 1->2")
+	w := s.Find("ns", "bad")
+	if w.Decision.Reason != policy.InvalidAnnotations || w.Decision.Desired != 20 || len(w.Problems) != 1 {
+		t.Errorf("workload %+v, want it left at 20 for InvalidAnnotations", w)
+	}
+	if _, body := get(b.Handler(), "/metrics"); !strings.Contains(body, `gpuscaler_held{namespace="ns",reason="InvalidAnnotations",workload="bad",workload_kind="Deployment"} 1`) {
+		t.Error("no metric tells that the annotations are invalid")
+	}
+	if !strings.Contains(w.Message(), "scale-up.tolerance") {
+		t.Errorf("message %q does not name the key", w.Message())
+	}
+}
+
+// withEvents replaces the recorder's sink and returns the Events.
+func (b *bed) withEvents() chan string {
+	sink := record.NewFakeRecorder(100)
+	b.recorder = &recorder{sink: sink}
+	return sink.Events
+}
+
+// drain returns what is in a channel.
+func drain(events chan string) (list []string) {
+	for {
+		select {
+		case e := <-events:
+			list = append(list, e)
+		default:
+			return list
+		}
+	}
+}
+
+func TestEventsOnTransitionsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		events := b.withEvents()
+		n := 0
+		tick := func() []string {
+			b.Tick(t.Context(), time.Now())
+			synctest.Wait()
+			n++
+			time.Sleep(5 * time.Second)
+			return drain(events)
+		}
+		b.reader.set(policy.RunningRequests, 50)
+		b.deploy("a", 2, asks(policy.RunningRequests))
+		if got := tick(); len(got) != 0 {
+			t.Errorf("events %q while all is well, want none", got)
+		}
+		b.reader.fail = map[policy.Signal]error{policy.RunningRequests: errNoPast}
+		if got := tick(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning NoData ") {
+			t.Errorf("events %q, want one Warning NoData", got)
+		}
+		for range 200 { // longer than the pause between two Events
+			if got := tick(); len(got) != 0 {
+				t.Errorf("events %q while it lasts, want none", got)
+			}
+		}
+		// It flaps for 19 minutes: one in ten minutes.
+		var more []string
+		for range 117 {
+			b.reader.fail = nil
+			more = append(more, tick()...)
+			b.reader.fail = map[policy.Signal]error{policy.RunningRequests: errNoPast}
+			more = append(more, tick()...)
+		}
+		if count := strings.Count(strings.Join(more, "\n"), "Warning NoData"); count != 2 {
+			t.Errorf("%d NoData events in 19 minutes, want 2", count)
+		}
+	})
+}
+
+func TestEventsNameWhatIsWrongAndWhatWasDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		events := b.withEvents()
+		b.reader.set(policy.RunningRequests, 100)
+		b.deploy("bad", 2, asks(policy.RunningRequests, "scale-up.tolerance", strings.Repeat("x", 5000), "max-replicas", "many"))
+		b.deploy("good", 2, asks(policy.RunningRequests))
+		for range 5 {
+			b.Tick(t.Context(), time.Now())
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		got := strings.Join(drain(events), "\n")
+		for _, want := range []string{
+			"Warning InvalidAnnotations ", policy.Prefix + "max-replicas", `"many"`, policy.Prefix + "scale-up.tolerance",
+			"Normal SuccessfulRescale New size: 4; reason: running-requests is 100 for a target of 50",
+		} {
+			if strings.Count(got, want) != 1 {
+				t.Errorf("events\n%s\nwant once: %s", got, want)
+			}
+		}
+		for line := range strings.SplitSeq(got, "\n") {
+			if len(line) > maxEventMessage+len("Warning InvalidAnnotations ") {
+				t.Errorf("an event of %d bytes, want at most %d", len(line), maxEventMessage)
+			}
+		}
+	})
+}

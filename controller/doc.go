@@ -1,0 +1,14 @@
+// Package controller decides when to decide and on whom: it watches Deployments and their pods, has the signals read
+// once a tick, asks policy.Decide about every Deployment that opted in, writes the scale subresource, and tells what it did.
+//
+// A tick is one pass over all targets (the Deployments that opted in):
+//
+//	read     one query per signal for all targets at once          query.go
+//	observe  pods by ownership, the samples beside them            observe.go
+//	decide   policy.Decide                                         decide.go
+//	write    one JSON Patch, if the number is to change            write.go, scale.go
+//	report   one Snapshot, from which all else is rendered         snapshot.go
+//
+// The loop alone owns what is remembered of a target (target.go). Writes run beside the loop; a target is left alone
+// until its write has come back and can be seen in the cache.
+package controller

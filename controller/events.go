@@ -1,0 +1,92 @@
+package controller
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/gpuscaler/gpuscaler/policy"
+)
+
+// eventPause is how long no second Event with the same reason is written on the same Deployment.
+const eventPause = 10 * time.Minute
+
+// maxEventMessage is how long the API server lets a message be.
+const maxEventMessage = 1024
+
+// recorder writes Events on Deployments. A nil recorder writes none.
+type recorder struct {
+	sink        record.EventRecorder
+	broadcaster record.EventBroadcaster
+
+	mu sync.Mutex
+	// last is when an Event was written, by Deployment and reason.
+	last map[types.UID]map[policy.Reason]time.Time
+}
+
+// newRecorder makes a recorder. Events go out one after the other beside all else; those that pile up are dropped.
+func newRecorder(client kubernetes.Interface) *recorder {
+	b := record.NewBroadcaster()
+	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+	return &recorder{broadcaster: b, sink: b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: fieldManager})}
+}
+
+// event writes an Event on a Deployment unless it had one with this reason lately.
+func (r *recorder) event(d *deployment, kind string, reason policy.Reason, message string) {
+	r.eventFor(&change{namespace: d.namespace, name: d.name, uid: d.uid}, kind, reason, message)
+}
+
+// eventFor writes an Event on the Deployment of a change unless it had one with this reason lately.
+func (r *recorder) eventFor(c *change, kind string, reason policy.Reason, message string) {
+	if r == nil || !r.due(c.uid, reason) {
+		return
+	}
+	if len(message) > maxEventMessage {
+		message = strings.ToValidUTF8(message[:maxEventMessage-len("…")], "") + "…"
+	}
+	r.sink.Event(&corev1.ObjectReference{
+		APIVersion: "apps/v1", Kind: "Deployment", Namespace: c.namespace, Name: c.name, UID: c.uid,
+	}, kind, string(reason), message)
+}
+
+// due reports whether an Event may be written, and if so notes it as written.
+func (r *recorder) due(uid types.UID, reason policy.Reason) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if last, ok := r.last[uid][reason]; ok && now.Sub(last) < eventPause {
+		return false
+	}
+	if r.last == nil {
+		r.last = map[types.UID]map[policy.Reason]time.Time{}
+	}
+	if r.last[uid] == nil {
+		r.last[uid] = map[policy.Reason]time.Time{}
+	}
+	r.last[uid][reason] = now
+	return true
+}
+
+// forget drops what is known of a Deployment that is gone.
+func (r *recorder) forget(uid types.UID) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.last, uid)
+}
+
+// stop ends the recorder. Events that have not gone out yet are lost.
+func (r *recorder) stop() {
+	if r != nil {
+		r.broadcaster.Shutdown()
+	}
+}

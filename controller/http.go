@@ -1,0 +1,115 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// handler serves what Handler documents.
+func (c *Controller) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", c.healthz)
+	mux.HandleFunc("GET /readyz", c.readyz)
+	if c.options.Gatherer != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(c.options.Gatherer, promhttp.HandlerOpts{}))
+	}
+	mux.Handle("GET /api/v1/workloads", c.atLeader(c.serveWorkloads))
+	mux.Handle("GET /api/v1/workloads/{namespace}/{name}", c.atLeader(c.serveWorkload))
+	mux.Handle("GET /{$}", c.atLeader(c.servePage))
+	return mux
+}
+
+// maxTickAge is how long a leader may go without finishing a tick before it counts as hung.
+const maxTickAge = time.Minute
+
+// healthz fails on a leader that has not finished a tick for a minute, or for three intervals if they are longer. A
+// process that never led is well.
+func (c *Controller) healthz(w http.ResponseWriter, _ *http.Request) {
+	allowed := max(maxTickAge, 3*c.options.Settings.Interval)
+	if alive := c.alive.Load(); alive != nil && c.Leading() && time.Since(*alive) > allowed {
+		http.Error(w, fmt.Sprintf("no tick has finished for %v", time.Since(*alive).Round(time.Second)), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// readyz fails until the caches are synced.
+func (c *Controller) readyz(w http.ResponseWriter, _ *http.Request) {
+	if !c.ready.Load() {
+		http.Error(w, "the caches are not synced yet", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// serveWorkloads answers with all workloads.
+func (c *Controller) serveWorkloads(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, ReportOf(c.Snapshot()))
+}
+
+// serveWorkload answers with one workload.
+func (c *Controller) serveWorkload(w http.ResponseWriter, r *http.Request) {
+	namespace, name := r.PathValue("namespace"), r.PathValue("name")
+	workload := c.Snapshot().Find(namespace, name)
+	if workload == nil {
+		http.Error(w, fmt.Sprintf("no workload %q in namespace %q is scaled: /api/v1/workloads lists them", name, namespace), http.StatusNotFound)
+		return
+	}
+	writeJSON(w, ReportWorkload(workload))
+}
+
+// writeJSON answers with a value.
+func writeJSON(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value) // fails only if the client has gone
+}
+
+// servePage lists the workloads for people.
+func (c *Controller) servePage(w http.ResponseWriter, _ *http.Request) {
+	s := c.Snapshot()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	fmt.Fprintf(w, "gpuscaler, %d workloads at %s\n\n", len(s.Workloads), s.Time.UTC().Format(time.RFC3339))
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "NAMESPACE\tNAME\tCURRENT\tDESIRED\tREADY\tREASON\tMESSAGE")
+	for i := range s.Workloads {
+		o := &s.Workloads[i]
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%.200q\n", o.Namespace, o.Name, o.Decision.Current, o.Decision.Desired, o.Ready, o.Decision.Reason, o.Message())
+	}
+	_ = table.Flush() // fails only if the client has gone
+}
+
+// forwarded marks a request that a standby sent on, so that no two processes can send it back and forth.
+const forwarded = "Gpuscaler-Forwarded"
+
+// atLeader answers on the leader and has a standby forward the request to the one that the lease names.
+func (c *Controller) atLeader(serve http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.Leading() {
+			serve(w, r)
+			return
+		}
+		address := addressOf(c.lease.elector.GetLeader())
+		if address == "" || r.Header.Get(forwarded) != "" || c.lease.elector.IsLeader() {
+			http.Error(w, "this process stands by and knows no leader: try again in some seconds", http.StatusServiceUnavailable)
+			return
+		}
+		proxy := &httputil.ReverseProxy{
+			Rewrite: func(p *httputil.ProxyRequest) {
+				p.SetURL(&url.URL{Scheme: "http", Host: address})
+				p.Out.Header.Set(forwarded, "1")
+			},
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+				http.Error(w, fmt.Sprintf("asking the leader: %v", err), http.StatusBadGateway)
+			},
+		}
+		proxy.ServeHTTP(w, r)
+	})
+}

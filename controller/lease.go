@@ -1,0 +1,136 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// The times of the Lease, as in Kubernetes' own controllers.
+const (
+	leaseDuration = 15 * time.Second
+	renewDeadline = 10 * time.Second
+	retryPeriod   = 2 * time.Second
+)
+
+// ErrLeaseLost is returned by Run when another process may have become leader. The process should end and be started anew.
+var ErrLeaseLost = errors.New("the lease was lost: it could not be renewed in time")
+
+// LeaseName returns the name of the Lease of the controllers of one name, which may be empty.
+func LeaseName(controllerName string) string {
+	if controllerName == "" {
+		return "gpuscaler"
+	}
+	return "gpuscaler-" + controllerName
+}
+
+// Identity makes the identity of a process for its Lease from its host's (pod's) name and the address, host:port, at
+// which the others reach its HTTP server; empty if they cannot. It is different each time, so that a process started
+// anew does not take itself for the leader it was.
+func Identity(name, address string) string {
+	return fmt.Sprintf("%s_%08x_%s", name, rand.Uint32(), address)
+}
+
+// addressOf returns the address in an identity, empty if there is none.
+func addressOf(identity string) string {
+	parts := strings.Split(identity, "_")
+	if len(parts) < 3 {
+		return ""
+	}
+	return parts[len(parts)-1]
+}
+
+// lease is the election with what it takes to write only while leading.
+type lease struct {
+	resourcelock.Interface
+	elector *leaderelection.LeaderElector
+	// release is called before the lease is given up: it returns when the last write has finished.
+	release func(context.Context)
+	// renewed is when the last successful renewal was sent, nil before the first and after the end. A time.Time keeps the
+	// monotonic clock, which no adjustment of the wall clock moves.
+	renewed atomic.Pointer[time.Time]
+	leading chan struct{} // closed when this process becomes the leader
+}
+
+// newLease prepares the election of the Options.
+func newLease(o *LeaderElection, release func(context.Context)) (*lease, error) {
+	l := &lease{
+		Interface: &resourcelock.LeaseLock{
+			LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name},
+			Client:     o.Client.CoordinationV1(),
+			LockConfig: resourcelock.ResourceLockConfig{Identity: o.Identity},
+		},
+		release: release,
+		leading: make(chan struct{}),
+	}
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock:            l,
+		LeaseDuration:   leaseDuration,
+		RenewDeadline:   renewDeadline,
+		RetryPeriod:     retryPeriod,
+		ReleaseOnCancel: true,
+		Name:            o.Name,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(context.Context) { close(l.leading) },
+			OnStoppedLeading: func() {},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing leader election: %w", err)
+	}
+	l.elector = elector
+	return l, nil
+}
+
+// Create creates the Lease as ours.
+func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.renew(func() error { return l.Interface.Create(ctx, record) })
+}
+
+// Update renews the Lease, or gives it up if the record names no holder. Both ways to give it up, on shutdown and after
+// a failure to renew, come through here, so no write can be under way once another may lead.
+func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if record.HolderIdentity == "" {
+		l.renewed.Store(nil)
+		l.release(ctx)
+		return l.Interface.Update(ctx, record)
+	}
+	return l.renew(func() error { return l.Interface.Update(ctx, record) })
+}
+
+// renew notes when a successful request was sent: the lease counts from then at the earliest.
+func (l *lease) renew(request func() error) error {
+	sent := time.Now()
+	err := request()
+	if err == nil {
+		l.renewed.Store(&sent)
+	}
+	return err
+}
+
+// gate lets writes through while the last renewal is so young that no other process can lead, and bounds them by the
+// end of the lease.
+func (l *lease) gate() (deadline time.Time, err error) {
+	renewed := l.renewed.Load()
+	if renewed == nil {
+		return time.Time{}, errNotLeader
+	}
+	if age := time.Since(*renewed); age >= renewDeadline {
+		return time.Time{}, fmt.Errorf("%w: last renewed %v ago", errNotLeader, age.Round(time.Millisecond))
+	}
+	return renewed.Add(leaseDuration), nil
+}
+
+// leads reports whether writes may be made now.
+func (l *lease) leads() bool {
+	_, err := l.gate()
+	return err == nil
+}

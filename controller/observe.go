@@ -1,0 +1,134 @@
+package controller
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gpuscaler/gpuscaler/policy"
+)
+
+// observer builds Observations. Each worker has one, whose memory is used again for every target.
+type observer struct {
+	sets    []*replicaSet
+	found   []*pod
+	pods    []policy.Pod
+	samples [][]policy.Sample
+	read    []policy.Reading
+}
+
+// gather collects the living pods of a target by ownership: pod -> ReplicaSet -> Deployment, by UID.
+func (o *observer) gather(t *target, m *members) {
+	clear(o.sets)
+	clear(o.found)
+	o.sets = m.sets.ownedBy(t.seen.uid, o.sets[:0])
+	o.found, o.pods = o.found[:0], o.pods[:0]
+	for _, set := range o.sets {
+		o.found = m.pods.ownedBy(set.uid, o.found)
+	}
+	t.ready, t.loading, t.unschedulable = 0, 0, 0
+	for _, p := range o.found {
+		switch p.phase {
+		case policy.Ready:
+			t.ready++
+		case policy.Loading:
+			t.loading++
+		default:
+			t.unschedulable++
+		}
+		o.pods = append(o.pods, policy.Pod{Name: p.name, Phase: p.phase, Since: unix(p.since)})
+	}
+}
+
+// unix converts seconds since the epoch, 0 to the zero time.
+func unix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+// observe puts the pods and their samples side by side. The Observation is good until the next call.
+func (o *observer) observe(t *target, p *pass) policy.Observation {
+	o.read = o.read[:0]
+	for i, signal := range t.signals {
+		o.read = append(o.read, o.reading(i, t, signal, p.readings[signal].got()))
+	}
+	for i, signal := range t.custom {
+		o.read = append(o.read, o.reading(len(t.signals)+i, t, signal, t.replies[i]))
+	}
+	return policy.Observation{
+		Replicas: t.seen.replicas, Pods: o.pods, Readings: o.read,
+		Frozen: t.frozen, RaiseOnly: t.raiseOnly,
+	}
+}
+
+// reading takes the target's samples out of a reply. i numbers the signals of the target, each with memory of its own.
+func (o *observer) reading(i int, t *target, signal policy.Signal, r *reply) policy.Reading {
+	reading := policy.Reading{Signal: signal, Source: r.Source}
+	switch {
+	case r.err != nil:
+		reading.Problem, reading.Detail = policy.NoData, r.err.Error()
+	case r.Partial != "":
+		reading.Problem, reading.Detail = policy.PartialData, r.Partial
+	case r.Workload != nil:
+		reading.PerWorkload, reading.Workload = true, *r.Workload
+	case r.Pod != nil:
+		reading.Samples, reading.Source = o.podSamples(i, t.seen.namespace, r.Pod)
+	}
+	return reading
+}
+
+// podSamples looks up the samples of the gathered pods, in their order. The source is that of the first one.
+func (o *observer) podSamples(i int, namespace string, pod func(namespace, name string) (policy.Sample, string)) ([]policy.Sample, string) {
+	for len(o.samples) <= i {
+		o.samples = append(o.samples, nil)
+	}
+	samples, source := o.samples[i][:0], ""
+	for _, p := range o.found {
+		sample, from := pod(namespace, p.name)
+		if source == "" {
+			source = from
+		}
+		samples = append(samples, sample)
+	}
+	o.samples[i] = samples
+	return samples, source
+}
+
+// The startup that is assumed as long as none is known, and how many of it make a pod overdue.
+const (
+	assumedStartup = 5 * time.Minute
+	overdueFactor  = 1.5
+)
+
+// account adds the GPU time since the last tick and the startups of pods that became Ready.
+func (o *observer) account(t *target, now time.Time, elapsed time.Duration, took map[types.UID][]time.Duration, observe func(seconds float64)) {
+	if len(took) > 0 {
+		for _, set := range o.sets {
+			for _, d := range took[set.uid] {
+				observe(d.Seconds())
+			}
+		}
+	}
+	if elapsed <= 0 {
+		return
+	}
+	startup := assumedStartup
+	if t.spec != nil && t.spec.Startup > 0 {
+		startup = t.spec.Startup
+	}
+	late := now.Add(-time.Duration(overdueFactor * float64(startup))).Unix()
+	for _, p := range o.found {
+		seconds := float64(p.gpus) * elapsed.Seconds()
+		switch {
+		case p.phase == policy.Ready:
+			t.gpuSeconds.Serving += seconds
+		case p.scheduled == 0: // holds no GPU yet
+		case p.scheduled < late:
+			t.gpuSeconds.Overdue += seconds
+		default:
+			t.gpuSeconds.Loading += seconds
+		}
+	}
+}

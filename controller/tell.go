@@ -1,0 +1,106 @@
+package controller
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/gpuscaler/gpuscaler/policy"
+)
+
+// tell logs, counts and records what changed about a target in this tick.
+func (c *Controller) tell(t *target) {
+	c.tellProblems(t)
+	if t.note != "" {
+		return
+	}
+	d := &t.decision
+	c.metrics.decisions.WithLabelValues(string(d.Reason)).Inc()
+	if t.told.known && t.told.reason == d.Reason && t.told.desired == d.Desired {
+		c.tellConditions(t)
+		return
+	}
+	t.told.known, t.told.reason, t.told.desired = true, d.Reason, d.Desired
+	c.log.Info("Decided", "namespace", t.seen.namespace, "name", t.seen.name, "current", d.Current, "desired", d.Desired,
+		"reason", d.Reason, "message", d.Message())
+	c.tellConditions(t)
+}
+
+// tellProblems tells of invalid annotations when they change.
+func (c *Controller) tellProblems(t *target) {
+	problems := ""
+	if len(t.problems) > 0 {
+		problems = t.problems.Error()
+	}
+	if problems == t.told.problems {
+		return
+	}
+	t.told.problems = problems
+	if problems == "" {
+		c.log.Info("The annotations are valid again", "namespace", t.seen.namespace, "name", t.seen.name)
+		return
+	}
+	c.log.Info("The annotations are invalid", "namespace", t.seen.namespace, "name", t.seen.name, "problems", problems)
+	c.recorder.event(t.seen, corev1.EventTypeWarning, policy.InvalidAnnotations, problems)
+}
+
+// eventTypes are the reasons that an Event tells of when they begin to hold. The others come and go in daily work; the
+// metrics and the log have them.
+var eventTypes = map[policy.Reason]string{
+	policy.NoData:      corev1.EventTypeWarning,
+	policy.PartialData: corev1.EventTypeWarning,
+	policy.StaleData:   corev1.EventTypeWarning,
+	policy.Gap:         corev1.EventTypeWarning,
+	policy.Paused:      corev1.EventTypeNormal,
+}
+
+// tellConditions records Events for reasons that hold now and did not at the last tick: the decision's own and those of
+// its signals.
+func (c *Controller) tellConditions(t *target) {
+	d := &t.decision
+	var conditions reasonSet
+	hold := func(r policy.Reason, message func() string) {
+		kind, evented := eventTypes[r]
+		if !evented {
+			return
+		}
+		before := conditions
+		conditions.add(r)
+		if conditions != before && t.told.conditions&conditions&^before == 0 {
+			c.recorder.event(t.seen, kind, r, message())
+		}
+	}
+	hold(d.Reason, d.Message)
+	for i := range d.Signals {
+		s := &d.Signals[i]
+		hold(s.Reason, func() string { return signalMessage(s) })
+	}
+	t.told.conditions = conditions
+}
+
+// signalMessage tells in a sentence what is wrong with a signal while others decide.
+func signalMessage(s *policy.SignalDecision) string {
+	text := fmt.Sprintf("%s: %d of %d ready pods have a usable sample; nothing is lowered", s.Signal, s.Sampled, s.Sampled+s.Missing)
+	if s.Detail != "" {
+		text += " (" + s.Detail + ")"
+	}
+	return text
+}
+
+// wrote tells what has become of a write. It is called as it comes back, beside the loop.
+func (c *Controller) wrote(o *outcome) {
+	c.metrics.writes.WithLabelValues(string(o.result)).Inc()
+	log := c.log.WithValues("namespace", o.namespace, "name", o.name, "from", o.from, "to", o.to)
+	switch o.result {
+	case success:
+		reason := o.decision.Message()
+		log.Info("Scaled", "replicas", o.replicas, "reason", reason)
+		c.recorder.eventFor(&o.change, corev1.EventTypeNormal, policy.SuccessfulRescale, fmt.Sprintf("New size: %d; reason: %s", o.replicas, reason))
+	case dry, superseded:
+		log.V(1).Info("Not scaled", "result", o.result)
+	case conflict:
+		log.Info("Not scaled: the replicas were changed by someone else, the next tick decides anew", "result", o.result, "answer", o.err.Error())
+	default:
+		log.Error(o.err, "Scaling failed", "result", o.result)
+	}
+}

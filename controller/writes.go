@@ -1,0 +1,223 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/gpuscaler/gpuscaler/policy"
+)
+
+const (
+	// writeTimeout bounds one write.
+	writeTimeout = 10 * time.Second
+	// maxInFlight is how many writes are under way at once when the API server is well. It sustains about 700 a second with 16.
+	maxInFlight = 24
+)
+
+// job is a change on its way.
+type job struct {
+	change
+	scaler scaler
+	// decision is what asked for it, at its time.
+	decision policy.Decision
+}
+
+// outcome is what has become of a job.
+type outcome struct {
+	job
+	written
+	result result
+	err    error
+	// after is how long the API server asked to be left alone, 0 if it did not.
+	after time.Duration
+}
+
+// result classes what can become of a write; it is the label of a metric.
+type result string
+
+const (
+	success    result = "success"
+	conflict   result = "conflict"   // a lost race: 422 or 409
+	forbidden  result = "forbidden"  // 403, a right is missing or a webhook refused
+	throttled  result = "throttled"  // 429
+	gone       result = "gone"       // 404
+	notLeader  result = "not_leader" // the gate was shut
+	superseded result = "superseded" // not sent before the next tick, which decides anew
+	dry        result = "dry_run"
+	unknown    result = "unknown" // no answer: it may have been made or not
+	failed     result = "error"
+)
+
+// results lists them all.
+var results = []result{success, conflict, forbidden, throttled, gone, notLeader, superseded, dry, unknown, failed}
+
+// writes carries out changes beside the loop: raises before lowers, a bounded number at once, each once. One that hangs
+// holds up no other.
+type writes struct {
+	// gate is asked right before each write.
+	gate gate
+	// done is told of each outcome as it comes, from several goroutines.
+	done func(*outcome)
+
+	mu             sync.Mutex
+	raises, lowers []*job
+	inFlight       int
+	limit          int // how many may be in flight: halved when the API server is overloaded, one more after each success
+	outcomes       []*outcome
+	idle           chan struct{} // closed when nothing is in flight any more, nil if nobody waits
+}
+
+// add queues a change.
+func (w *writes) add(j *job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if j.to > j.from {
+		w.raises = append(w.raises, j)
+	} else {
+		w.lowers = append(w.lowers, j)
+	}
+}
+
+// start sends what is queued, as far as the limit allows.
+func (w *writes) start(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pump(ctx)
+}
+
+// pump starts queued jobs. Call it with mu held.
+func (w *writes) pump(ctx context.Context) {
+	if w.limit == 0 {
+		w.limit = maxInFlight
+	}
+	for w.inFlight < w.limit {
+		j := w.next()
+		if j == nil {
+			return
+		}
+		w.inFlight++
+		go w.run(ctx, j)
+	}
+}
+
+// next takes the first raise from the queue, or else the first lower.
+func (w *writes) next() *job {
+	for _, queue := range []*[]*job{&w.raises, &w.lowers} {
+		if len(*queue) > 0 {
+			j := (*queue)[0]
+			*queue = (*queue)[1:]
+			return j
+		}
+	}
+	return nil
+}
+
+// run carries out one job and starts the next.
+func (w *writes) run(ctx context.Context, j *job) {
+	o := w.carryOut(ctx, j)
+	w.done(o)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch o.result {
+	case success:
+		w.limit = min(w.limit+1, maxInFlight)
+	case throttled, unknown:
+		w.limit = max(w.limit/2, 1)
+	}
+	w.outcomes = append(w.outcomes, o)
+	w.inFlight--
+	w.pump(ctx)
+	if w.inFlight == 0 && w.idle != nil {
+		close(w.idle)
+		w.idle = nil
+	}
+}
+
+// carryOut asks the gate and writes. A write that has begun is not cut off when the loop ends: it would be made or not
+// without anyone knowing.
+func (w *writes) carryOut(ctx context.Context, j *job) (o *outcome) {
+	o = &outcome{job: *j}
+	defer func() {
+		if p := recover(); p != nil {
+			o.err = fmt.Errorf("scaling %s/%s: panic: %v", j.namespace, j.name, p)
+			o.result = unknown
+		}
+	}()
+	if ctx.Err() != nil {
+		o.result = superseded
+		return o
+	}
+	deadline, err := w.gate()
+	if err != nil {
+		o.err, o.result = err, notLeader
+		return o
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	ctx, cancelTimeout := context.WithTimeout(ctx, writeTimeout)
+	defer cancelTimeout()
+	o.written, o.err = j.scaler.Scale(ctx, j.change)
+	o.result, o.after = classify(o.err)
+	return o
+}
+
+// classify says what an error of a write means.
+func classify(err error) (r result, after time.Duration) {
+	var status apierrors.APIStatus
+	switch {
+	case err == nil:
+		return success, 0
+	case errors.Is(err, errDryRun):
+		return dry, 0
+	case apierrors.IsInvalid(err), apierrors.IsConflict(err):
+		return conflict, 0
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		return forbidden, 0
+	case apierrors.IsNotFound(err):
+		return gone, 0
+	case apierrors.IsTooManyRequests(err):
+		seconds, _ := apierrors.SuggestsClientDelay(err)
+		return throttled, time.Duration(max(seconds, 1)) * time.Second
+	case errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500:
+		return failed, 0
+	}
+	// Timeouts, broken connections and a server's own errors leave open whether it was made.
+	return unknown, 0
+}
+
+// collect returns the outcomes since the last time. What has not been sent yet is taken back: the tick that follows
+// decides with newer data.
+func (w *writes) collect() []*outcome {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := w.outcomes
+	w.outcomes = nil
+	for j := w.next(); j != nil; j = w.next() {
+		list = append(list, &outcome{job: *j, result: superseded})
+	}
+	return list
+}
+
+// wait returns when nothing is in flight or the context ends. Queued jobs are taken back first.
+func (w *writes) wait(ctx context.Context) {
+	w.mu.Lock()
+	w.raises, w.lowers = nil, nil
+	if w.inFlight == 0 {
+		w.mu.Unlock()
+		return
+	}
+	if w.idle == nil {
+		w.idle = make(chan struct{})
+	}
+	idle := w.idle
+	w.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}
