@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/gpuscaler/gpuscaler/controller"
+)
+
+func newRunCommand(g *globals) *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the controller, or with --dry-run only show what it would do",
+		Example: `  gpuscaler run --dry-run                           # what would it do in this cluster? Writes nothing
+  gpuscaler run --prometheus-url http://prometheus.monitoring:9090
+  gpuscaler run --watch-namespace team-a --watch-namespace team-b`,
+		Long: `Scales the Deployments that opted in: reads their signals at every interval, decides, and
+patches their scale. It is meant to run in the cluster, one process leading and others
+standing by.
+
+With --dry-run it runs anywhere, with the rights to read, and shows what it would do. It sends
+no write of any kind: no scale, no Event, no lease.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := usage(o.problems()); err != nil {
+				return err
+			}
+			c, err := g.cluster()
+			if err != nil {
+				return err
+			}
+			if err := o.settle(c, cmd.Flags().Changed); err != nil {
+				return err
+			}
+			files, err := o.admin.read()
+			if err != nil {
+				return err
+			}
+			if o.dryRun {
+				return o.showDryRun(cmd, g, c, &files)
+			}
+			return o.run(cmd.Context(), c, &files, g.log.logger(cmd.ErrOrStderr()))
+		},
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+// controllerOptions are what a controller needs, whether or not it writes.
+func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source) (controller.Options, error) {
+	options := o.tickFlags.controllerOptions(c, files, s)
+	options.Namespaces = o.namespaces
+	if o.namespaceSelector != "" {
+		var err error
+		if options.NamespaceSelector, err = labels.Parse(o.namespaceSelector); err != nil {
+			return options, fmt.Errorf("--watch-namespace-selector: %w", err)
+		}
+	}
+	options.Registry, options.Gatherer = newRegistry()
+	return options, nil
+}
+
+// controllerOptions are what a controller needs of these flags.
+func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source) controller.Options {
+	return controller.Options{
+		Client: c.client, Settings: files.settings(f.interval, f.maxSampleAge),
+		Signals: s.reader, Queries: queryReader{s.prometheus, files.queries},
+	}
+}
+
+// run scales until the context ends.
+func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log logr.Logger) error {
+	s, err := o.source.open(ctx, c, prometheusOptions(o.interval, o.maxSampleAge))
+	if err != nil {
+		return err
+	}
+	options, err := o.controllerOptions(c, files, s)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, o.listen)
+	if err != nil {
+		return err
+	}
+	if o.leaderElect {
+		if options.LeaderElection, err = o.election(c, listener); err != nil {
+			return err
+		}
+	}
+	options.Logger, options.Events = log, true
+	scaler, err := controller.New(options)
+	if err != nil {
+		return err
+	}
+	log.Info("Starting", "version", readVersion().Version, "cluster", c.describe(), "prometheus", s.name,
+		"interval", o.interval.String(), "namespaces", o.namespaces, "leaderElection", o.leaderElect)
+	err = serveWhile(ctx, listener, scaler.Handler(), log, scaler.Run)
+	if errors.Is(err, controller.ErrLeaseLost) {
+		return fmt.Errorf("stopping: %w; started anew, this process stands by again", err)
+	}
+	return err
+}
+
+// showDryRun shows what a controller would do, until the context ends.
+func (o *runOptions) showDryRun(cmd *cobra.Command, g *globals, c *cluster, files *adminFiles) error {
+	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	heading := out
+	if g.output != tableOutput {
+		heading = errOut // stdout is for what a program reads
+	}
+	fmt.Fprintf(heading, "Dry run: nothing is written. Looking at %s of %s\n", o.scope(), c.describe())
+	view := newFollower(out, g.output, nobody(o.scope()))
+	log := g.log.errorLogger(view.logTo(errOut))
+	s, err := o.connect(ctx, c, errOut, func(ctx context.Context) error { return tryLists(ctx, c, o.namespaces) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(heading, "Prometheus: %s\n", s.name)
+	options, err := o.controllerOptions(c, files, s)
+	if err != nil {
+		return err
+	}
+	options.DryRun, options.Logger = true, log
+	listener, err := listen(ctx, o.listen)
+	if err != nil {
+		return err
+	}
+	scaler, err := controller.New(options)
+	if err != nil {
+		return err
+	}
+	return serveWhile(ctx, listener, scaler.Handler(), log, func(ctx context.Context) error {
+		return runAndShow(ctx, scaler, view)
+	})
+}
+
+// runAndShow runs a controller and shows what it decides, until the context ends or nobody reads any more.
+func runAndShow(ctx context.Context, scaler *controller.Controller, view *follower) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	shown := make(chan error, 1)
+	go func() {
+		defer stop()
+		shown <- view.follow(ctx, scaler.Snapshot)
+	}()
+	err := scaler.Run(ctx)
+	stop()
+	return errors.Join(err, <-shown)
+}
+
+// scope tells which namespaces are looked at.
+func (o *runOptions) scope() string {
+	switch {
+	case o.namespaceSelector != "":
+		return fmt.Sprintf("the namespaces with %s", o.namespaceSelector)
+	case len(o.namespaces) == 0:
+		return "all namespaces"
+	case len(o.namespaces) == 1:
+		return "namespace " + o.namespaces[0]
+	}
+	return fmt.Sprintf("the namespaces %v", o.namespaces)
+}

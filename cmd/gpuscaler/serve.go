@@ -1,0 +1,120 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/gpuscaler/gpuscaler/controller"
+)
+
+// listen opens the address to serve at, nil if it is empty.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("serving at --listen %s: %w; another address can be given", address, err)
+	}
+	return listener, nil
+}
+
+// newRegistry makes a registry of metrics with those of every Go program.
+func newRegistry() (prometheus.Registerer, prometheus.Gatherer) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry, registry
+}
+
+// serveWhile serves HTTP while a function runs, and stops it if serving fails. Without a listener it only calls the function.
+func serveWhile(ctx context.Context, listener net.Listener, handler http.Handler, log logr.Logger, run func(context.Context) error) error {
+	if listener == nil {
+		return run(ctx)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		MaxHeaderBytes:    1 << 16,
+	}
+	log.Info("Serving", "address", listener.Addr().String())
+	served := make(chan error, 1)
+	go func() {
+		defer stop()
+		served <- server.Serve(listener)
+	}()
+	err := run(ctx)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = server.Shutdown(closing) // after a second what is still being answered is cut off
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		return errors.Join(err, fmt.Errorf("serving at %s: %w", listener.Addr(), serveErr))
+	}
+	return err
+}
+
+// defaultLeaseNamespace is where the lease is if this is no pod: where deploy/ installs the controller.
+const defaultLeaseNamespace = "gpuscaler-system"
+
+// election prepares taking part in the election of a leader.
+func (o *runOptions) election(c *cluster, listener net.Listener) (*controller.LeaderElection, error) {
+	client, err := controller.LeaseClientFor(c.config)
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("finding a name for the lease: %w", err)
+	}
+	return &controller.LeaderElection{
+		Client: client, Namespace: o.leaseNamespace, Name: controller.LeaseName(o.controllerName),
+		Identity: controller.Identity(host, reachableAt(listener, os.Getenv("POD_IP"))),
+	}, nil
+}
+
+// reachableAt is the address at which other processes reach a listener, empty if none can be told. One that listens on
+// every address is reached at the pod's, else at the first of the host's own.
+func reachableAt(listener net.Listener, podIP string) string {
+	if listener == nil {
+		return ""
+	}
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	host := address.IP.String()
+	if address.IP.IsUnspecified() {
+		host = cmp.Or(podIP, hostAddress())
+	}
+	if host == "" {
+		return ""
+	}
+	return net.JoinHostPort(host, fmt.Sprint(address.Port))
+}
+
+// hostAddress is the first address of this host that others can reach, empty if there is none.
+func hostAddress() string {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return ""
+	}
+	for _, a := range addresses {
+		if network, ok := a.(*net.IPNet); ok && network.IP.IsGlobalUnicast() {
+			return network.IP.String()
+		}
+	}
+	return ""
+}

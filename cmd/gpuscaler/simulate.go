@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gpuscaler/gpuscaler/cmd/gpuscaler/scenario"
+	"github.com/gpuscaler/gpuscaler/policy/simulate"
+)
+
+// newSimulateCommand builds `gpuscaler simulate`.
+func newSimulateCommand(g *globals) *cobra.Command {
+	var admin adminFlags
+	cmd := &cobra.Command{
+		Use:         "simulate FILE",
+		Short:       "Replay a scenario and print what would be decided at each tick",
+		Annotations: offline,
+		Example: `  cat > scenario.yaml <<'END'
+  annotations:
+    gpuscaler.io/enabled: "true"
+    gpuscaler.io/max-replicas: "10"
+    gpuscaler.io/target.gpu-utilization: "75"
+  duration: 30m
+  replicas: 2
+  startup: 2m                             # how long a pod loads its model
+  signals:
+    gpu-utilization: "50x10 90+0x20 30"   # what every ready pod reads, one value a tick
+  events:
+    - {at: 12m, outage: prometheus, for: 3m}
+  expect: {max-reversals: 1}
+  END
+  gpuscaler simulate scenario.yaml
+  gpuscaler simulate scenario.yaml -o json | jq .score`,
+		Long: `Simulate replays a scenario in virtual time and prints what would be decided at each
+tick and why, then a score. The decisions are those of the controller: the same
+function makes them.
+
+A scenario is a Deployment's annotations with either the readings of its signals
+(signals, workload; in the series notation of promtool) or a load (load, server), of
+which a model of an inference server makes the readings. Events happen to it: a person
+changes replicas, GPUs run out, Prometheus does not answer, the controller restarts.
+FILE may be - for standard input.
+
+The exit code is 1 if an expectation of the scenario does not hold.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%d files to simulate: give one scenario, or - for standard input", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			settings, err := admin.settings(defaultInterval, defaultMaxSampleAge)
+			if err != nil {
+				return err
+			}
+			return runSimulate(cmd, g.output, args[0], settings.Classes)
+		},
+	}
+	cmd.Flags().StringVar(&admin.classes, "classes", "", "`file` that defines classes: sets of annotations that a Deployment takes over by naming one")
+	return cmd
+}
+
+// runSimulate reads, runs and prints a scenario, and then tells which expectations do not hold.
+func runSimulate(cmd *cobra.Command, format outputFormat, path string, classes map[string]map[string]string) error {
+	s, err := readScenario(cmd.InOrStdin(), path, classes)
+	if err != nil {
+		return err
+	}
+	for _, note := range s.Notes() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note:", note)
+	}
+	result, err := simulate.Run(s)
+	if err != nil {
+		return fmt.Errorf("simulating %s: %w", path, err)
+	}
+	out := cmd.OutOrStdout()
+	if format == tableOutput {
+		err = printSimulation(out, &result, terminalWidth(out))
+	} else {
+		err = printValue(out, format, result)
+	}
+	if err != nil {
+		return err
+	}
+	var broken []error
+	for _, e := range s.Expect {
+		if err := e.Check(&result.Score); err != nil {
+			broken = append(broken, fmt.Errorf("expectation not held: %w", err))
+		}
+	}
+	return errors.Join(broken...)
+}
+
+// readScenario reads a scenario file, or standard input for "-". A trace is looked for beside the file.
+func readScenario(in io.Reader, path string, classes map[string]map[string]string) (simulate.Scenario, error) {
+	name, folder := "standard input", "."
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return simulate.Scenario{}, fmt.Errorf("reading the scenario: %w", err)
+		}
+		defer file.Close()
+		in, name, folder = file, path, filepath.Dir(path)
+	}
+	return scenario.Read(name, in, func(trace string) (io.ReadCloser, error) {
+		if !filepath.IsAbs(trace) {
+			trace = filepath.Join(folder, trace)
+		}
+		return os.Open(trace)
+	}, classes)
+}
