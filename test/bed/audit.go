@@ -1,0 +1,108 @@
+package bed
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// auditLog is the name of the audit log in the data directory.
+const auditLog = "audit.log"
+
+// AuditEvent is one request that reached the API server and could have changed something.
+type AuditEvent struct {
+	// Time is when the request arrived.
+	Time time.Time
+	// Verb is the API verb: create, update, patch, delete or deletecollection.
+	Verb string
+	// User is who asked; Impersonated is as whom, if it differs.
+	User, Impersonated string
+	// Agent is the user agent of the request.
+	Agent string
+	// URI is the path and the query of the request.
+	URI string
+	// Namespace, Resource, Subresource and Name say what was addressed; the name is empty for a create.
+	Namespace, Resource, Subresource, Name string
+	// Code is the HTTP status of the answer: 403 for a request that was refused.
+	Code int
+}
+
+// String renders the event as one line.
+func (e AuditEvent) String() string {
+	return fmt.Sprintf("%s %s %s -> %d", e.User, e.Verb, e.URI, e.Code)
+}
+
+// harmless tells whether the request changed nothing by its nature: a question in the form of a create, or a dry run.
+func (e AuditEvent) harmless() bool {
+	if e.Verb == "create" && strings.HasSuffix(e.Resource, "reviews") {
+		return true
+	}
+	at, err := url.Parse(e.URI)
+	return err == nil && at.Query().Get("dryRun") == "All"
+}
+
+// AuditMutations returns the requests of a user ("" for all users) that would change something, refused ones included,
+// in their order. Reviews (SelfSubjectAccessReview and its like) and dry runs are no mutations. The requests of the
+// bed's own controllers and those with KubeletConfig are not recorded.
+func (b *Bed) AuditMutations(user string) ([]AuditEvent, error) {
+	file, err := os.Open(b.dir.path(auditLog))
+	if err != nil {
+		return nil, fmt.Errorf("reading the audit log: %w", err)
+	}
+	defer file.Close()
+	var events []AuditEvent
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		event, err := parseAuditEvent(lines.Bytes())
+		if err != nil {
+			return nil, err
+		}
+		if (user == "" || event.User == user || event.Impersonated == user) && !event.harmless() {
+			events = append(events, event)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("reading the audit log: %w", err)
+	}
+	return events, nil
+}
+
+// auditLine is the part of an audit.k8s.io/v1 Event that matters here.
+type auditLine struct {
+	Verb       string    `json:"verb"`
+	RequestURI string    `json:"requestURI"`
+	UserAgent  string    `json:"userAgent"`
+	Received   time.Time `json:"requestReceivedTimestamp"`
+	User       struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	Impersonated struct {
+		Username string `json:"username"`
+	} `json:"impersonatedUser"`
+	Object struct {
+		Resource    string `json:"resource"`
+		Subresource string `json:"subresource"`
+		Namespace   string `json:"namespace"`
+		Name        string `json:"name"`
+	} `json:"objectRef"`
+	Response struct {
+		Code int `json:"code"`
+	} `json:"responseStatus"`
+}
+
+func parseAuditEvent(line []byte) (AuditEvent, error) {
+	var l auditLine
+	if err := json.Unmarshal(line, &l); err != nil {
+		return AuditEvent{}, fmt.Errorf("reading the audit log: line %q: %w", line, err)
+	}
+	return AuditEvent{
+		Time: l.Received, Verb: l.Verb, User: l.User.Username, Impersonated: l.Impersonated.Username,
+		Agent: l.UserAgent, URI: l.RequestURI, Namespace: l.Object.Namespace, Resource: l.Object.Resource,
+		Subresource: l.Object.Subresource, Name: l.Object.Name, Code: l.Response.Code,
+	}, nil
+}
