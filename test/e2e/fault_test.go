@@ -1,0 +1,202 @@
+package e2e
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/install"
+	"github.com/gpuscaler/gpuscaler/test/prom"
+)
+
+// fault is a way in which the metrics break while the load is gone, so that a scaler that trusts them would lower.
+type fault struct {
+	name  string
+	start func(t *testing.T, p *prom.Server, load *load)
+	heal  func(t *testing.T, p *prom.Server, load *load)
+	// reason is what the program says meanwhile, NoData if empty.
+	reason string
+}
+
+// load is a Shared load that can be replaced by readings that no GPU can have.
+type load struct {
+	*fleet.Shared
+	utilization float64 // of every pod; 0 means the share of the load
+}
+
+func newLoad(total float64) *load {
+	l := &load{}
+	l.Shared = fleet.NewShared(func(share float64) fleet.Reading {
+		if l.utilization != 0 {
+			return fleet.Reading{GPUUtilization: l.utilization}
+		}
+		return fleet.Reading{GPUUtilization: min(share, 100)}
+	})
+	l.SetLoad(total)
+	return l
+}
+
+// server makes a fault out of a switch of the Prometheus server.
+func server(f prom.Fault) (start, heal func(t *testing.T, p *prom.Server, load *load)) {
+	set := func(f prom.Fault) func(t *testing.T, p *prom.Server, load *load) {
+		return func(t *testing.T, p *prom.Server, _ *load) {
+			t.Helper()
+			if err := p.SetFault(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return set(f), set(prom.Normal)
+}
+
+// answers makes a fault out of a reply.
+func answers(contentType, body string) (start, heal func(t *testing.T, p *prom.Server, load *load)) {
+	_, heal = server(prom.Normal)
+	return func(t *testing.T, p *prom.Server, _ *load) {
+		t.Helper()
+		err := p.SetHandler(func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", contentType)
+				_, _ = w.Write([]byte(body))
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}, heal
+}
+
+// reads makes a fault out of a reading.
+func reads(v float64) (start, heal func(t *testing.T, p *prom.Server, load *load)) {
+	set := func(v float64) func(t *testing.T, p *prom.Server, load *load) {
+		return func(_ *testing.T, _ *prom.Server, load *load) {
+			load.utilization = v
+			load.SetLoad(20) // lets the new reading in
+		}
+	}
+	return set(v), set(0)
+}
+
+func faults() []fault {
+	make := func(name string) func(start, heal func(*testing.T, *prom.Server, *load)) fault {
+		return func(start, heal func(*testing.T, *prom.Server, *load)) fault {
+			return fault{name: name, start: start, heal: heal}
+		}
+	}
+	partial := make("answering with warnings")(answers("application/json", `{"status":"success","warnings":["partial response"],"data":{"resultType":"vector","result":[]}}`))
+	partial.reason = "PartialData"
+	return []fault{
+		make("stopped")(server(prom.Refuse)),
+		make("hanging")(server(prom.Hang)),
+		make("answering 500")(server(prom.Status500)),
+		make("answering HTML")(server(prom.HTML)),
+		partial,
+		make("answering a matrix")(answers("application/json", `{"status":"success","data":{"resultType":"matrix","result":[]}}`)),
+		make("answering an empty vector")(answers("application/json", `{"status":"success","data":{"resultType":"vector","result":[]}}`)),
+		make("reading NaN")(reads(math.NaN())),
+		make("reading 4294967295")(reads(fleet.Blank)),
+		make("without the series")(reads(fleet.Absent)),
+		{
+			name: "restarted empty, with the exporters gone",
+			start: func(t *testing.T, p *prom.Server, l *load) {
+				t.Helper()
+				l.utilization = fleet.Absent
+				l.SetLoad(20)
+				if err := p.RestartEmpty(); err != nil {
+					t.Fatal(err)
+				}
+			},
+			heal: func(_ *testing.T, _ *prom.Server, l *load) {
+				l.utilization = 0
+				l.SetLoad(20)
+			},
+		},
+	}
+}
+
+// Whatever breaks, nothing is ever lowered, and it resumes by itself: after a window of good data it lowers again.
+func TestNothingIsLoweredOnBrokenMetrics(t *testing.T) {
+	for _, f := range faults() {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			p := startPrometheus(t, false)
+			l := newLoad(200)
+			ns := namespace(t, "fault")
+			d := create(t, ns, "vision", 4, gpuAnnotations(), l)
+			program := runs(t, ns, p.URL(), "--max-sample-age", "5s")
+			d.waitReason(program, "WithinTolerance")
+
+			f.start(t, p, l)
+			l.SetLoad(20)
+			d.waitReason(program, cmp.Or(f.reason, "NoData"))
+			d.neverBelow(4, 7*time.Second) // longer than the window and than a sample may be old: a gap
+
+			f.heal(t, p, l)
+			healed := time.Now()
+			d.waitReason(program, "Gap")
+			d.waitReplicas(1, 30*time.Second)
+			if took := time.Since(healed); took < 5*time.Second {
+				t.Errorf("lowered %s after the data came back, want a full window of 5 s", took)
+			}
+		})
+	}
+}
+
+// A Prometheus that restarts empty while the load is high: the replicas stay, and follow the load again by themselves.
+func TestPrometheusRestartsEmpty(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, false)
+	l := newLoad(200)
+	ns := namespace(t, "restart")
+	d := create(t, ns, "vision", 4, gpuAnnotations(), l)
+	program := runs(t, ns, p.URL())
+	d.waitReason(program, "WithinTolerance")
+	if err := p.RestartEmpty(); err != nil {
+		t.Fatal(err)
+	}
+	d.neverBelow(4, 5*time.Second)
+	l.SetLoad(300)
+	d.waitReplicas(6, 15*time.Second)
+}
+
+// The API server away for a while: the program goes on by itself when it is back.
+func TestAPIServerAway(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, false)
+	l := newLoad(100)
+	ns := namespace(t, "away")
+	d := create(t, ns, "vision", 2, gpuAnnotations(), l)
+	proxy, config := proxied(t)
+	program := start(t, config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect=false")
+	d.waitReason(program, "WithinTolerance")
+	proxy.Cut()
+	l.SetLoad(200)
+	d.holdsReplicas(2, 5*time.Second)
+	if err := proxy.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	d.waitReplicas(4, 60*time.Second)
+}
+
+// proxied returns a way to the API server that can be cut, and a kubeconfig of the controller that goes through it.
+func proxied(t *testing.T) (*bed.Proxy, string) {
+	t.Helper()
+	proxy, err := cluster.NewProxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	config, err := cluster.ServiceAccountConfig(t.Context(), install.Namespace, install.ServiceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir() + "/kubeconfig"
+	if err := bed.WriteKubeconfig(path, proxy.Through(config)); err != nil {
+		t.Fatal(err)
+	}
+	return proxy, path
+}

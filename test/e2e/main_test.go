@@ -1,0 +1,156 @@
+// Package e2e shows the program's main job on a real control plane and a real Prometheus: the tests run the built program as its
+// users do, under exactly the rights that deploy/ ships, and look at what happens in the cluster.
+//
+// All tests share one control plane, one fleet of GPU nodes and one program binary; each has a namespace, a program and, where
+// it makes it fail, a Prometheus of its own.
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/install"
+	"github.com/gpuscaler/gpuscaler/test/prom"
+)
+
+// cluster is what all tests share.
+var cluster struct {
+	*bed.Bed
+	fleet   *fleet.Fleet
+	scraped *scrapers
+	program string // path of the built program
+	config  string // kubeconfig of the service account that deploy/ sets up
+	viewer  string // kubeconfig of a person with the viewer role
+}
+
+// controllerUser is how the audit log names the controller.
+const controllerUser = "system:serviceaccount:" + install.Namespace + ":" + install.ServiceAccount
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The tests wait most of the time, for scrapes, ticks and windows.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(run(m))
+}
+
+// run brings the cluster up, runs the tests and takes it down.
+func run(m *testing.M) (code int) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, "starting the cluster:", err)
+		return 1
+	}
+	b, err := bed.Start(ctx, bed.Options{})
+	if err != nil {
+		return fail(err)
+	}
+	defer func() {
+		if err := b.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the cluster:", err)
+			code = 1
+		}
+	}()
+	cluster.Bed, cluster.scraped = b, &scrapers{targets: map[string][]fleet.Target{}}
+	nodes, err := b.KubeletConfig()
+	if err != nil {
+		return fail(err)
+	}
+	cluster.fleet, err = fleet.Start(ctx, nodes, fleet.Options{
+		Network: b.Egress(), Scraper: cluster.scraped, StartDelay: 100 * time.Millisecond,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	defer cluster.fleet.Stop()
+	if err := cluster.fleet.AddNodes(ctx, 16, 8); err != nil {
+		return fail(err)
+	}
+	if cluster.config, cluster.viewer, err = install.Rights(ctx, b, "../../deploy/rbac"); err != nil {
+		return fail(err)
+	}
+	if cluster.program, err = build(ctx, b.Dir()); err != nil {
+		return fail(err)
+	}
+	return m.Run()
+}
+
+// build builds the program as the Makefile does.
+func build(ctx context.Context, dir string) (string, error) {
+	program := filepath.Join(dir, "gpuscaler")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/gpuscaler")
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return program, nil
+}
+
+// scrapers tells several Prometheus servers what there is to scrape, also those that come later.
+type scrapers struct {
+	mu      sync.Mutex
+	servers []*prom.Server
+	targets map[string][]fleet.Target
+}
+
+// SetTargets passes targets on.
+func (s *scrapers) SetTargets(source string, targets []fleet.Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.targets[source] = targets
+	for _, p := range s.servers {
+		p.SetTargets(source, targets)
+	}
+}
+
+// add lets one more server scrape.
+func (s *scrapers) add(p *prom.Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.servers = append(s.servers, p)
+	for source, targets := range s.targets {
+		p.SetTargets(source, targets)
+	}
+}
+
+// remove lets a server scrape no more.
+func (s *scrapers) remove(p *prom.Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.servers = slices.DeleteFunc(s.servers, func(q *prom.Server) bool { return q == p })
+}
+
+// startPrometheus starts a Prometheus that scrapes the fleet each second. With honorLabels the scraped labels win, as
+// with honorLabels: true in a ServiceMonitor.
+func startPrometheus(t *testing.T, honorLabels bool) *prom.Server {
+	t.Helper()
+	jobs := prom.DefaultJobs()
+	for i := range jobs {
+		jobs[i].HonorLabels = honorLabels
+	}
+	p, err := prom.Start(prom.Options{Dir: cluster.Dir(), Interval: time.Second, Jobs: jobs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.scraped.add(p)
+	t.Cleanup(func() {
+		cluster.scraped.remove(p)
+		if err := p.Stop(); err != nil {
+			t.Errorf("stopping Prometheus: %v", err)
+		}
+	})
+	return p
+}

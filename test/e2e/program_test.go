@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a running gpuscaler.
+type process struct {
+	cmd    *exec.Cmd
+	out    output
+	done   chan struct{}
+	listen string
+}
+
+// output collects what a process prints.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// start runs the program until the test ends. It is told the kubeconfig and, unless the arguments say otherwise, a free address to
+// listen on.
+func start(t *testing.T, kubeconfig string, args ...string) *process {
+	t.Helper()
+	p := &process{done: make(chan struct{}), listen: freeAddress(t)}
+	args = append(args, "--kubeconfig", kubeconfig, "--listen", p.listen)
+	// It outlives the test's context, which ends before the cleanup that stops it in order.
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), cluster.program, args...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.stop(t)
+		if t.Failed() {
+			t.Logf("output of gpuscaler %s:\n%s", strings.Join(args, " "), p.out.String())
+		}
+	})
+	return p
+}
+
+// runs starts a controller for one namespace under the rights that deploy/ ships, with a tick each second.
+func runs(t *testing.T, namespace, prometheus string, args ...string) *process {
+	t.Helper()
+	return start(t, cluster.config, append([]string{
+		"run", "--interval", "1s", "--watch-namespace", namespace, "--prometheus-url", prometheus, "--leader-elect=false",
+	}, args...)...)
+}
+
+// stop ends the process as a kubelet does and waits for it.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		t.Error("the program did not end within 20 s after SIGTERM")
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// kill ends the process as kill -9 does.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// workload is what the program tells of one workload, as much of it as tests look at.
+type workload struct {
+	Namespace, Name                                    string
+	Current, Desired, Recommended, Guarded, Stabilized int
+	Reason, Message                                    string
+	Signals                                            map[string]struct {
+		Value  *float64
+		Target float64
+	}
+}
+
+// asks the program's API about a workload.
+func (p *process) workload(namespace, name string) (workload, error) {
+	var w workload
+	text, err := get("http://" + p.listen + "/api/v1/workloads/" + namespace + "/" + name)
+	if err != nil {
+		return w, err
+	}
+	if err := json.Unmarshal(text, &w); err != nil {
+		return w, fmt.Errorf("%w in %s", err, text)
+	}
+	return w, nil
+}
+
+// get fetches a page that must answer 200.
+func get(url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", response.Status, text)
+	}
+	return text, err
+}
+
+// command runs the program to its end and returns what it printed.
+func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, cluster.program, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// freeAddress returns a loopback address on which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}

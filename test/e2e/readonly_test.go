@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/install"
+)
+
+// run --dry-run and plan work with read rights alone, and the API server sees not one request from them that would change anything.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, false)
+	err := cluster.Expose(t.Context(), bed.Service{Namespace: "monitoring", Name: "prometheus", Port: 9090, PortName: "web", Addr: p.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := namespace(t, "readonly")
+	d := create(t, ns, "vision", 2, gpuAnnotations(), newLoad(200))
+	sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} >= 100)`, 2)
+	for name, url := range map[string]string{
+		"direct": p.URL(), "through the service proxy": "kube://monitoring/prometheus:9090/", "found": "auto",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deployment{t, d.namespace, d.name}
+			dry := start(t, cluster.viewer, "run", "--dry-run", "--interval", "1s", "-n", ns, "--watch-namespace", ns, "--prometheus-url", url)
+			bed.WaitFor(t, 20*time.Second, "the table", func() error {
+				return bed.Want("shows the workload", strings.Contains(dry.out.String(), "vision"), true)
+			})
+			if out := dry.out.String(); !strings.Contains(out, "https://127.0.0.1") || !strings.Contains(out, "bed") {
+				t.Errorf("the output names not the context and the server:\n%s", out)
+			}
+
+			bed.WaitFor(t, 20*time.Second, "a plan to raise", func() error {
+				stdout, stderr, code := command(t, "plan", "deployment/vision", "-n", ns, "-o", "json", "--prometheus-url", url, "--kubeconfig", cluster.viewer)
+				var plan struct{ Workloads []workload }
+				if err := json.Unmarshal([]byte(stdout), &plan); err != nil || code != 0 || len(plan.Workloads) != 1 {
+					t.Fatalf("plan: code %d, %v\n%s\n%s", code, err, stdout, stderr)
+				}
+				w := plan.Workloads[0]
+				return bed.Want("plan", fmt.Sprint(w.Name, " ", w.Current, " to ", w.Desired), "vision 2 to 4")
+			})
+			stdout, stderr, code := command(t, "plan", "-n", ns, "--prometheus-url", url, "--kubeconfig", cluster.viewer)
+			if code != 0 || !strings.Contains(stdout, "vision") {
+				t.Errorf("plan: code %d\n%s\n%s", code, stdout, stderr)
+			}
+			d.holdsReplicas(2, time.Second)
+		})
+	}
+	events, err := cluster.AuditMutations(install.Viewer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != 0 {
+		t.Errorf("requests that would change something: %v", events)
+	}
+}
