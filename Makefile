@@ -1,0 +1,128 @@
+# The commands of this project; `make` lists them.
+#
+# Every Go command runs with the same settings, so that build, test and lint
+# share one build cache. cgo is on only where the race detector needs it.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export CGO_ENABLED = 0
+# The version is passed explicitly, so the build never asks git for a stamp and
+# works in a checkout that belongs to another user.
+export GOFLAGS ?= -buildvcs=false
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# How long each fuzz target runs, and how often each benchmark.
+FUZZTIME ?= 1m
+COUNT    ?= 6
+
+# vet is part of lint. During tests it would analyse every dependency of the
+# control plane once more.
+GOTEST := go test -vet=off
+
+# Packages of the test module run one after the other: each one that links the
+# control plane needs up to 3 GB for it, and some of them measure time. They are
+# never taken from the test cache, because it does not see files outside the
+# module, such as the program and the manifests they run.
+BEDTEST = $(GOTEST) -count=1 -p 1 -timeout 25m
+
+# The tools are built again when their versions or the toolchain change.
+TOOLS := bin/tools-$(shell { cat test/tools/go.mod test/tools/go.sum; go env GOVERSION; } 2>/dev/null | cksum | cut -d' ' -f1)
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the program, static, as bin/gpuscaler (VERSION=v1.2.3 to name it)
+	go build -ldflags '-X main.version=$(VERSION)' -o bin/gpuscaler ./cmd/gpuscaler
+
+.PHONY: demo
+demo: build ## Watch it scale two workloads on a real control plane for three minutes; Ctrl-C ends it
+	@echo 'building the control plane: some minutes the first time, seconds after'
+	cd test && go build -o ../bin/demo ./demo
+	@cd test && exec ../bin/demo
+
+.PHONY: clean
+clean: ## Remove what the other targets built
+	rm -rf bin
+
+##@ Check
+
+.PHONY: unit
+unit: ## Run the quick tests, with the race detector (needs gcc)
+	CGO_ENABLED=1 $(GOTEST) -race -timeout 5m ./...
+	cd test && $(GOTEST) -count=1 ./arrows
+
+# go build first, because it compiles on all cores: -p 1 would compile on one.
+.PHONY: test
+test: unit build ## Run every test: unit, fuzz seeds, conformance, end to end on a real control plane
+	@echo 'building the control plane: some minutes the first time, seconds after'
+	cd test && go build ./...
+	cd test && $(BEDTEST) ./...
+
+.PHONY: conformance
+conformance: ## Compare every decision with the HorizontalPodAutoscaler's own code
+	cd test && $(BEDTEST) ./conformance/...
+
+.PHONY: e2e
+e2e: build ## Run the end-to-end tests alone
+	cd test && $(BEDTEST) ./e2e/...
+
+# -e in the test module: tests of its dependencies, which nobody here runs, need
+# modules that are not to be had.
+.PHONY: lint
+lint: $(TOOLS) ## Check style, imports, formatting and tidiness of the modules; `make fmt tidy` mends most
+	bin/golangci-lint run ./...
+	cd test && ../bin/golangci-lint run --config ../.golangci.yml ./...
+	go mod tidy -diff
+	cd test && go mod tidy -e -diff
+	cd test/tools && go mod tidy -diff
+
+##@ Develop
+
+.PHONY: fmt
+fmt: $(TOOLS) ## Format the code of both modules as lint wants it
+	bin/golangci-lint fmt
+
+.PHONY: tidy
+tidy: ## Tidy the three go.mod files
+	go mod tidy
+	cd test && go mod tidy -e
+	cd test/tools && go mod tidy
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (1m)
+	@found=; \
+	for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \
+		for target in $$(cd $$dir && $(GOTEST) -list '^Fuzz' . | grep '^Fuzz'); do \
+			found=1; echo "$$dir $$target"; \
+			(cd $$dir && $(GOTEST) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .); \
+		done; \
+	done; \
+	[ -n "$$found" ] || { echo 'no fuzz target found' >&2; exit 1; }
+
+.PHONY: bench
+bench: $(TOOLS) ## Run the benchmarks COUNT (6) times; compare with what `make bench-base` kept
+	$(GOTEST) -run '^$$' -bench . -benchmem -count $(COUNT) ./... | tee bin/bench.new
+	@bin/benchstat $(wildcard bin/bench.base) bin/bench.new
+
+.PHONY: bench-base
+bench-base: bench ## Run the benchmarks and keep the result for later comparison
+	cp bin/bench.new bin/bench.base
+
+.PHONY: tools
+tools: $(TOOLS) ## Build the pinned tools (test/tools/go.mod) into bin/; other targets do it when needed
+
+$(TOOLS):
+	@echo 'building the tools: about two minutes the first time'
+	@mkdir -p bin && rm -f bin/tools-*
+	cd test/tools && go build -o ../../bin/ tool
+	@touch $@
