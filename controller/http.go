@@ -22,6 +22,7 @@ func (c *Controller) handler() http.Handler {
 	}
 	mux.Handle("GET /api/v1/workloads", c.atLeader(c.serveWorkloads))
 	mux.Handle("GET /api/v1/workloads/{namespace}/{name}", c.atLeader(c.serveWorkload))
+	mux.Handle("GET /api/v1/states", c.atLeader(c.serveStates))
 	mux.Handle("GET /{$}", c.atLeader(c.servePage))
 	return mux
 }
@@ -63,6 +64,11 @@ func (c *Controller) serveWorkload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, ReportWorkload(workload))
+}
+
+// serveStates answers with what is remembered, for a pass elsewhere that goes on from there.
+func (c *Controller) serveStates(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, MemoryOf(c.Snapshot()))
 }
 
 // writeJSON answers with a value.

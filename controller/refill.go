@@ -13,7 +13,7 @@ import (
 // maxRefillSteps bounds how many points of the past are read: the window of a day does not need every tick.
 const maxRefillSteps = 360
 
-// Refill fills the windows of all targets by deciding over the past before now, so that a first Tick at now decides nearly
+// Refill fills the windows of all targets of which nothing is remembered by deciding over the past before now, so that a first Tick at now decides nearly
 // as a controller that has been running all along. Nearly: pods that are gone and replicas that were changed since are not
 // known, and custom signals are left out. It is for passes made now and then, as by `plan`; call it after Sync and before
 // the first Tick.
@@ -43,7 +43,7 @@ func (c *Controller) Refill(ctx context.Context, reader RangeReader, now time.Ti
 	var o observer
 	for _, t := range targets {
 		m := c.watches.of(t.seen.namespace)
-		if m == nil || t.spec == nil || len(t.signals) == 0 {
+		if m == nil || t.spec == nil || len(t.signals) == 0 || !t.state.Newest.Time.IsZero() {
 			continue
 		}
 		o.gather(t, m)

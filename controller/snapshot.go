@@ -26,6 +26,8 @@ type Workload struct {
 	Problems policy.Problems
 	// Decision is the last one. Where none could be made it keeps the current replicas.
 	Decision policy.Decision
+	// State is what is remembered for the next decision.
+	State policy.State
 	// Note says why this tick made no decision, empty if it made one.
 	Note string
 	// WriteProblem says why the last write failed and when the next is tried, empty if it did not fail.

@@ -270,7 +270,7 @@ func (p *pass) publish() *Snapshot {
 		p.tell(t)
 		s.Workloads[i] = Workload{
 			Namespace: t.seen.namespace, Name: t.seen.name, UID: t.seen.uid,
-			Spec: t.spec, Problems: t.problems, Decision: t.decision, Note: t.note, WriteProblem: t.writeProblem,
+			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: t.writeProblem,
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
 			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable,
 			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore,

@@ -25,6 +25,8 @@ type planOptions struct {
 	watch         bool
 	// deployment is the only one to look at, empty for all.
 	deployment string
+	// controllerURL is where the running controller is asked what it remembers, empty not to ask.
+	controllerURL string
 }
 
 func newPlanCommand(g *globals) *cobra.Command {
@@ -36,8 +38,9 @@ func newPlanCommand(g *globals) *cobra.Command {
   gpuscaler plan -A -o json | jq '.workloads[] | select(.desired != .current)'
   gpuscaler plan -n prod --watch`,
 		Long: `Makes one pass over the Deployments that opted in and shows what the controller would do now. It
-needs the rights to read and sends no write of any kind. What the controller remembers of the
-last minutes is filled in from Prometheus' history.`,
+needs the rights to read and sends no write of any kind. What happened in the last minutes it asks
+of the running controller; where there is none, it is filled in from Prometheus' history, and the
+plan is called approximate.`,
 		Args: func(_ *cobra.Command, args []string) (err error) {
 			o.deployment, err = deploymentName(args)
 			return err
@@ -56,6 +59,7 @@ last minutes is filled in from Prometheus' history.`,
 	o.addFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "look at all namespaces")
 	cmd.ValidArgsFunction = g.completeDeployments
+	cmd.Flags().StringVar(&o.controllerURL, "controller-url", defaultControllerURL, "`URL` of the running controller, as kube://NAMESPACE/SERVICE:PORT; empty to ask none")
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "decide again at every interval")
 	return cmd
 }
@@ -86,6 +90,9 @@ func deploymentName(args []string) (string, error) {
 // problems returns everything that is wrong with the options.
 func (o *planOptions) problems() []error {
 	problems := o.tickFlags.problems()
+	if err := controllerURLProblem(o.controllerURL); err != nil {
+		problems = append(problems, err)
+	}
 	if o.allNamespaces && o.deployment != "" {
 		problems = append(problems, fmt.Errorf("deployment/%s is in one namespace: give -n NAMESPACE instead of --all-namespaces", o.deployment))
 	}
@@ -116,7 +123,7 @@ func (o *planOptions) plan(cmd *cobra.Command, g *globals, c *cluster) error {
 	if err != nil {
 		return err
 	}
-	return o.show(ctx, scaler, s, view, errOut)
+	return o.show(ctx, scaler, s, c, view, errOut)
 }
 
 // scope tells what is looked at.
@@ -158,8 +165,8 @@ func (o *planOptions) try(ctx context.Context, c *cluster) error {
 }
 
 // show decides and prints, once or again and again.
-func (o *planOptions) show(ctx context.Context, scaler *controller.Controller, s *source, view *follower, errOut io.Writer) error {
-	snapshot, err := o.first(ctx, scaler, s, errOut)
+func (o *planOptions) show(ctx context.Context, scaler *controller.Controller, s *source, c *cluster, view *follower, errOut io.Writer) error {
+	snapshot, err := o.first(ctx, scaler, s, c, errOut)
 	if err != nil {
 		return err
 	}
@@ -182,27 +189,39 @@ func (o *planOptions) show(ctx context.Context, scaler *controller.Controller, s
 }
 
 // first makes the first pass.
-func (o *planOptions) first(ctx context.Context, scaler *controller.Controller, s *source, errOut io.Writer) (*controller.Snapshot, error) {
-	stop := progress(errOut, isTerminal(errOut), "reading the cluster and Prometheus' history")
+func (o *planOptions) first(ctx context.Context, scaler *controller.Controller, s *source, c *cluster, errOut io.Writer) (*controller.Snapshot, error) {
+	stop := progress(errOut, isTerminal(errOut), "reading the cluster and what happened before")
 	defer stop()
-	if err := scaler.Sync(ctx, syncPatience); ctx.Err() != nil {
-		return nil, ctx.Err()
-	} else if err != nil {
+	if err := scaler.Sync(ctx, syncPatience); err != nil {
 		return nil, fmt.Errorf("reading the cluster: %w", err)
 	}
 	now := time.Now()
-	approximate := "the windows are filled in from Prometheus' history, not with what the running controller remembers"
-	if err := scaler.Refill(ctx, s, now); err != nil {
-		approximate = fmt.Sprintf("the windows are empty, so that nothing is lowered: %v", err)
-	}
+	history := o.remember(ctx, scaler, s, c, now)
 	snapshot := scaler.Tick(ctx, now)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if len(snapshot.Workloads) > 0 {
-		fmt.Fprintf(errOut, "approximate: %s\n", approximate)
+		fmt.Fprintln(errOut, history)
 	}
 	return snapshot, nil
+}
+
+// remember takes over what the running controller remembers, or else fills it in from Prometheus' history. It returns which, in
+// words.
+func (o *planOptions) remember(ctx context.Context, scaler *controller.Controller, s *source, c *cluster, now time.Time) string {
+	memory, err := recall(ctx, c, o.controllerURL)
+	if err == nil {
+		unknown := scaler.Recall(memory)
+		if unknown == 0 {
+			return fmt.Sprintf("History: from the running controller, as of %s", memory.Time.UTC().Format(time.RFC3339))
+		}
+		err = fmt.Errorf("it does not scale %d of these Deployments", unknown)
+	}
+	if refill := scaler.Refill(ctx, s, now); refill != nil {
+		return fmt.Sprintf("approximate: the windows are empty, so that nothing is lowered: %v", refill)
+	}
+	return fmt.Sprintf("approximate: the windows are filled in from Prometheus' history, not with what the running controller remembers (%v)", err)
 }
 
 // once prints a Snapshot as the only one.

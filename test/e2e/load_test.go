@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -97,10 +98,13 @@ func TestOneOfTwoSignalsMissing(t *testing.T) {
 	annotations := gpuAnnotations("target.running-requests", "10")
 	d := create(t, ns, "both", 4, annotations, load)
 	program := runs(t, ns, p.URL())
-	w := d.waitReason(program, "NoData")
-	if w.Recommended >= 4 || w.Guarded != 4 {
-		t.Errorf("recommended %d and guarded %d, want a lower recommendation held at 4", w.Recommended, w.Guarded)
-	}
+	bed.WaitFor(t, 15*time.Second, "a lower recommendation that is held", func() error {
+		w, err := program.workload(ns, "both")
+		if err != nil {
+			return err
+		}
+		return bed.Want("decision", fmt.Sprintf("%s from %d to %d", w.Reason, w.Recommended, w.Guarded), "NoData from 1 to 4")
+	})
 	d.holdsReplicas(4, 8*time.Second)
 	load.SetLoad(300)
 	d.waitReplicas(6, 15*time.Second)

@@ -59,3 +59,26 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("requests that would change something: %v", events)
 	}
 }
+
+// plan goes on from what the running controller remembers, if it can be reached through the API server.
+func TestPlanAsksTheRunningController(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, false)
+	ns := namespace(t, "plan")
+	d := create(t, ns, "vision", 4, gpuAnnotations("scale-down.stabilization", "1h"), newLoad(200))
+	program := runs(t, ns, p.URL())
+	d.waitReason(program, "WithinTolerance")
+	err := cluster.Expose(t.Context(), bed.Service{Namespace: "plan-controller", Name: "gpuscaler", Port: 8080, PortName: "http", Addr: program.listen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"plan", "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", cluster.viewer, "--controller-url"}
+	_, stderr, code := command(t, append(args, "kube://plan-controller/gpuscaler:8080")...)
+	if code != 0 || !strings.Contains(stderr, "History: from the running controller") {
+		t.Errorf("with a controller: code %d\n%s", code, stderr)
+	}
+	_, stderr, code = command(t, append(args, "kube://plan-controller/nobody:8080")...)
+	if code != 0 || !strings.Contains(stderr, "approximate") {
+		t.Errorf("without a controller: code %d\n%s", code, stderr)
+	}
+}

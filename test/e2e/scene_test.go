@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,10 +46,9 @@ func gpuAnnotations(more ...string) map[string]string {
 	return a
 }
 
-// create makes a Deployment whose pods read what the model says, and waits until its pods are ready.
+// create makes a Deployment, waits until its pods are ready, and then lets them read what the model says.
 func create(t *testing.T, ns, name string, replicas int32, annotations map[string]string, model fleet.Model) deployment {
 	t.Helper()
-	cluster.fleet.Drive(ns, name, model)
 	builder := fleet.Deployment(ns, name).Replicas(replicas).Annotations(annotations)
 	if slices.ContainsFunc(slices.Collect(maps.Keys(annotations)), func(k string) bool { return strings.HasSuffix(k, "queue-depth") }) {
 		builder.VLLM()
@@ -56,8 +56,17 @@ func create(t *testing.T, ns, name string, replicas int32, annotations map[strin
 	if _, err := builder.Create(t.Context(), cluster.Client()); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		// Its GPUs are for other tests. The test's own context has ended by now.
+		err := cluster.Client().AppsV1().Deployments(ns).Delete(context.Background(), name, metav1.DeleteOptions{})
+		if err != nil {
+			t.Errorf("deleting the Deployment: %v", err)
+		}
+	})
 	d := deployment{t, ns, name}
 	d.waitReady(int(replicas))
+	// Only now, so that no pod is ever read with the load of all.
+	cluster.fleet.Drive(ns, name, model)
 	return d
 }
 

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gpuscaler/gpuscaler/controller"
+	"github.com/gpuscaler/gpuscaler/metrics"
+)
+
+const (
+	// defaultControllerURL is the Service of deploy/service.yaml.
+	defaultControllerURL = "kube://gpuscaler-system/gpuscaler:8080"
+	// recallPatience is how long a person is kept waiting for a controller that may not be there.
+	recallPatience = 3 * time.Second
+	// maxMemory bounds the reply: a target takes some kilobytes.
+	maxMemory = 64 << 20
+)
+
+// controllerURLProblem returns what is wrong with --controller-url, nil if nothing is.
+func controllerURLProblem(url string) error {
+	endpoint, err := metrics.ParseURL(url)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--controller-url: %w", err)
+	case endpoint.Kind != metrics.KubeEndpoint && endpoint.Kind != metrics.NoEndpoint:
+		return fmt.Errorf("--controller-url %q is not allowed: give kube://NAMESPACE/SERVICE:PORT, or nothing to ask no controller", url)
+	}
+	return nil
+}
+
+// errNoController says that there is no running controller to ask.
+var errNoController = errors.New("--controller-url is empty")
+
+// recall asks the running controller, through the API server's service proxy and with the caller's rights, what it remembers.
+func recall(ctx context.Context, c *cluster, url string) (controller.Memory, error) {
+	endpoint, err := metrics.ParseURL(url)
+	if err != nil {
+		return controller.Memory{}, err
+	}
+	if endpoint.Kind != metrics.KubeEndpoint {
+		return controller.Memory{}, errNoController
+	}
+	ctx, cancel := context.WithTimeout(ctx, recallPatience)
+	defer cancel()
+	body, err := c.client.CoreV1().RESTClient().Get().AbsPath(endpoint.ProxyPath(), "api/v1/states").MaxRetries(0).Stream(ctx)
+	if err != nil {
+		return controller.Memory{}, fmt.Errorf("asking the controller at %s: %w", url, err)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxMemory+1))
+	if err != nil {
+		return controller.Memory{}, fmt.Errorf("reading the controller's reply: %w", err)
+	}
+	var memory controller.Memory
+	if len(text) > maxMemory {
+		return memory, fmt.Errorf("the controller's reply is over %d bytes", maxMemory)
+	}
+	if err := json.Unmarshal(text, &memory); err != nil {
+		return controller.Memory{}, fmt.Errorf("reading the controller's reply: %w", err)
+	}
+	return memory, nil
+}
