@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -32,9 +33,18 @@ type Problem struct {
 // Error returns key, value and message in a line.
 func (p Problem) Error() string {
 	if p.Value == "" {
-		return fmt.Sprintf("%s: %s", p.Key, p.Message)
+		return fmt.Sprintf("%s: %s", printable(p.Key), p.Message)
 	}
-	return fmt.Sprintf("%s: %q %s", p.Key, short(p.Value), p.Message)
+	return fmt.Sprintf("%s: %q %s", printable(p.Key), short(p.Value), p.Message)
+}
+
+// printable cuts a key that is too long, and lets no control characters through to a terminal.
+func printable(key string) string {
+	key = short(key)
+	if strings.ContainsFunc(key, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(key)
+	}
+	return key
 }
 
 // short cuts a value that is too long to be shown whole.
@@ -154,7 +164,11 @@ func (p *parser) parse(name, value string) {
 
 // refuse adds a problem with a key.
 func (p *parser) refuse(name, message string) {
-	p.problems = append(p.problems, Problem{Key: Prefix + name, Value: p.given[name], Message: message})
+	value, given := p.given[name]
+	if given && value == "" {
+		message = `"" ` + message // else it looks like a key that is absent
+	}
+	p.problems = append(p.problems, Problem{Key: Prefix + name, Value: value, Message: message})
 }
 
 // refused reports whether a key already has a problem, so that no second one follows from it.

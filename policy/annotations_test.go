@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 )
 
 // parseOne parses valid annotations with one key changed; an empty value removes it.
@@ -29,6 +30,7 @@ func TestValidValues(t *testing.T) {
 		"steps.gpu-utilization":    {"<30:-1, >85:+2, >95:+50%", ">85:+2", "<1:-100%", " > 85 : +2 "},
 		"steps.ttft-p95":           {">2.5:+1"},
 		"query.gateway-queue":      {"gateway-queue"},
+		"query.gateway_queue":      {"gateway-queue"},
 		"scale-up.stabilization":   {"0s", "1h", "90s", "1m30s"},
 		"scale-down.stabilization": {"0s", "5m"},
 		"scale-up.policies":        {"4 pods/15s, 100%/15s", "1 pod/1m", "5pod / 30m", "900%/1s ,3 pods/ 15s"},
@@ -114,6 +116,25 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	}
 	if got := problems.Error(); got != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+// A value that is empty is told as such, and is not taken for a key that is absent.
+func TestEmptyValueIsShown(t *testing.T) {
+	_, problems := parseOne("min-replicas", "")
+	if want := `gpuscaler.io/min-replicas: "" is not allowed: give a whole number from 0 to 2147483647`; problems.Error() != want {
+		t.Errorf("got %s\nwant %s", problems, want)
+	}
+}
+
+// Annotations are other people's text: nothing of it may control a terminal, or fill it.
+func TestProblemsArePrintable(t *testing.T) {
+	for _, key := range []string{"\x1b[31mred", "two\nlines", "target.\x1b[2J", "steps.\r", strings.Repeat("x", 100000), "target." + strings.Repeat("x", 100000)} {
+		_, problems := parseOne(key, "\x1b[0m\n")
+		text := problems.Error()
+		if len(problems) == 0 || len(text) > 1500 || strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) || strings.Count(text, "\n") != len(problems)-1 {
+			t.Errorf("%.40q: %.2000q", key, text)
+		}
 	}
 }
 

@@ -62,7 +62,9 @@ func (s *SignalDecision) backlog(spec *Spec, state *State, seen *Observation, t 
 		}
 		if by == "" {
 			needed, by = current, s.Signal
-			if !state.loweredWithin(spec.ScaleDown.StabilizationWindow, now) {
+			// Where the window itself holds the next one, asking for it now lets it go when the window is over.
+			window := spec.ScaleDown.StabilizationWindow
+			if state.recommendedWithin(current, window, now) || !state.loweredWithin(window, now) {
 				needed--
 			}
 		}
@@ -95,6 +97,13 @@ func carried(spec *Spec, seen *Observation, companions []companion, now time.Tim
 		}
 	}
 	return replicas, by
+}
+
+// recommendedWithin reports whether a recommendation of the window asks for at least so many replicas.
+func (s *State) recommendedWithin(replicas int, window time.Duration, now time.Time) bool {
+	cutoff := now.Add(-window)
+	holds := func(r Recommendation) bool { return r.Replicas >= replicas && r.Time.After(cutoff) }
+	return holds(s.Newest) || slices.ContainsFunc(s.Past, holds)
 }
 
 // loweredWithin reports whether replicas were removed within the window.

@@ -65,7 +65,25 @@ func TestEmptyQueueAloneRemovesOnePerWindow(t *testing.T) {
 	for range 8 {
 		got = append(got, w.tick(w.engine(0, map[Signal]float64{QueueDepth: 0})).Desired)
 	}
-	if want := []int{3, 3, 2, 2, 2, 1, 1, 1}; !slices.Equal(got, want) {
+	if want := []int{3, 3, 2, 2, 1, 1, 1, 1}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// When the other signals go while the window already agrees on fewer, the next one waits for its own window too.
+func TestEmptyQueueAloneRemovesOnePerWindowAfterOthersWent(t *testing.T) {
+	w := world{replicas: 6, now: testStart, spec: mustParse(t, map[string]string{
+		"max-replicas": "20", "target.queue-depth": "4", "scale-down.stabilization": "30s", "scale-down.policies": "1 pod/15s",
+	})}
+	var got []int
+	for i := range 9 {
+		readings := map[Signal]float64{QueueDepth: 0}
+		if i < 3 {
+			readings[RunningRequests] = 1
+		}
+		got = append(got, w.tick(w.engine(0, readings)).Desired)
+	}
+	if want := []int{6, 6, 5, 5, 5, 4, 4, 3, 3}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -70,7 +70,7 @@ func (p *parser) checkSignal(name string, signal Signal) {
 		return
 	}
 	if _, custom := p.given["query."+string(signal)]; !custom {
-		p.refuse(name, fmt.Sprintf("is for the unknown signal %q: allowed are %s, or a signal of your own with query.%s", signal, signalNames(false), signal))
+		p.refuse(name, fmt.Sprintf("is for the unknown signal %q: allowed are %s, or a signal of your own with %s", short(string(signal)), signalNames(false), printable("query."+string(signal))))
 	}
 }
 
@@ -119,12 +119,12 @@ func (p *parser) checkActivation() {
 }
 
 // checkSchedule refuses spans under which the effective minimum is above the effective maximum. The bounds change only where a
-// span begins or ends; the offsets between time zones change with daylight saving, so a week in winter and one in summer are tried.
+// span begins or ends.
 func (p *parser) checkSchedule() {
 	if len(p.spec.Schedule) == 0 || p.refused("schedule") || p.refused("min-replicas") || p.refused("max-replicas") {
 		return
 	}
-	for _, monday := range []time.Time{time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC), time.Date(2026, 7, 6, 0, 0, 0, 0, time.UTC)} {
+	for _, monday := range p.weeks() {
 		for _, span := range p.spec.Schedule {
 			for day := range 8 {
 				start, end := span.on(monday.AddDate(0, 0, day))
@@ -138,4 +138,26 @@ func (p *parser) checkSchedule() {
 			}
 		}
 	}
+}
+
+// weeks returns the Mondays of the weeks of a year that differ. The offsets between time zones change with daylight saving, on other
+// days in other zones, and by themselves on the day of the change.
+func (p *parser) weeks() []time.Time {
+	var mondays []time.Time
+	known := map[string]bool{}
+	for week := range 53 {
+		monday := time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC).AddDate(0, 0, 7*week)
+		offsets := ""
+		for _, span := range p.spec.Schedule {
+			for _, day := range []int{-1, 8} { // from the day before the first span to the day after the last one
+				_, offset := monday.AddDate(0, 0, day).In(span.Zone).Zone()
+				offsets += fmt.Sprint(offset, " ")
+			}
+		}
+		if !known[offsets] {
+			known[offsets] = true
+			mondays = append(mondays, monday)
+		}
+	}
+	return mondays
 }

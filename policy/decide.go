@@ -30,7 +30,7 @@ func Decide(spec Spec, state State, seen Observation, now time.Time) (Decision, 
 		}
 		d.limit(&spec, &state, now)
 		d.guardAgain(g, &spec, &state, now)
-		d.bound(&spec, b)
+		d.bound(&spec, &state, b, now)
 	}
 	d.settle()
 	d.freeze(&spec, &seen)
@@ -38,26 +38,19 @@ func Decide(spec Spec, state State, seen Observation, now time.Time) (Decision, 
 }
 
 // withoutMetrics decides what needs no signal: a Deployment at zero is left there, and replicas outside the bounds jump
-// to the bound. Like the HPA it leaves the windows alone. A maximum lowered by the schedule is no jump: see guards.
+// to the bound. Like the HPA it leaves the windows alone. A maximum lowered by the schedule is no jump: see bound.
 func withoutMetrics(spec *Spec, b bounds, seen *Observation) (Stage, bool) {
 	switch {
 	case seen.Replicas == 0:
 		return Stage{Reason: ScalingDisabled}, true
-	case seen.Replicas > spec.MaxReplicas:
+	case seen.Replicas > b.highest && b.maximum > spec.MaxReplicas:
+		return b.upper(), true
+	case seen.Replicas > b.highest:
 		return Stage{Replicas: spec.MaxReplicas, Reason: TooManyReplicas}, true
 	case seen.Replicas < b.minimum:
 		return b.lower(), true
 	}
 	return Stage{}, false
-}
-
-// lower is the lower bound as a stage. A minimum of 0 is for scaling to zero, which has conditions of its own: while running,
-// the minimum is 1.
-func (b *bounds) lower() Stage {
-	if !b.scheduledMin.IsZero() && b.minimum > 1 {
-		return Stage{Replicas: b.minimum, Reason: Scheduled, Until: b.scheduledMin}
-	}
-	return Stage{Replicas: max(b.minimum, 1), Reason: TooFewReplicas}
 }
 
 // fix sets all stages up to the bounds to the current replicas and the last to the one given.
@@ -68,14 +61,15 @@ func (d *Decision) fix(bounded Stage) {
 	d.Bounded = bounded
 }
 
-// bound keeps the number within minimum and maximum.
-func (d *Decision) bound(spec *Spec, b bounds) {
+// bound keeps the number within minimum and maximum, with or without metrics. More than a maximum that the schedule has lowered is
+// brought there by the scale-down policies.
+func (d *Decision) bound(spec *Spec, state *State, b bounds, now time.Time) {
 	d.Bounded = Stage{Replicas: d.Limited.Replicas, Reason: DesiredWithinRange}
 	if lower := b.lower(); d.Limited.Replicas < lower.Replicas {
 		d.Bounded = lower
 	}
-	if d.Limited.Replicas > spec.MaxReplicas {
-		d.Bounded = Stage{Replicas: spec.MaxReplicas, Reason: TooManyReplicas}
+	if d.Limited.Replicas > b.maximum {
+		d.Bounded = d.lowered(b.upper(), spec, state, now)
 	}
 }
 

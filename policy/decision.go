@@ -58,6 +58,8 @@ type SignalDecision struct {
 	// steps and band are the band that asks for Recommended, nil if none does.
 	steps *Steps
 	band  int
+	// abstains says that the signal only raises and does not ask for more.
+	abstains bool
 	// carrier is the signal that keeps the queue from asking for fewer replicas, the queue itself if no other tells; empty if nothing does.
 	carrier Signal
 }

@@ -14,7 +14,7 @@ type guards struct {
 func (s *State) guards(spec *Spec, b bounds, seen *Observation, t trust, now time.Time) guards {
 	g := guards{ceiling: Stage{Replicas: math.MaxInt}}
 	if !b.scheduledMax.IsZero() {
-		g.ceiling = Stage{Replicas: b.maximum, Reason: Scheduled, Until: b.scheduledMax}
+		g.ceiling = b.upper()
 	}
 	if !t.lower {
 		g.raiseFloor(Stage{Replicas: seen.Replicas, Reason: t.reason})
@@ -60,13 +60,7 @@ func (d *Decision) guard(g guards) {
 // guardAgain is the same after the limits: a window or a budget must not undo a guard. A ceiling below the current replicas is
 // approached by the scale-down policies.
 func (d *Decision) guardAgain(g guards, spec *Spec, state *State, now time.Time) {
-	d.Limited = g.clip(d.Limited.Replicas, d.Limited)
-	if d.Limited.Replicas >= d.Current {
-		return
-	}
-	if least := min(state.limit(&spec.ScaleDown, -1, d.Current, now), d.Current); d.Limited.Replicas < least {
-		d.Limited = Stage{Replicas: least, Reason: ScaleDownLimit, Until: state.easesAt(&spec.ScaleDown, now)}
-	}
+	d.Limited = d.lowered(g.clip(d.Limited.Replicas, d.Limited), spec, state, now)
 }
 
 // watch keeps account of stretches without trustworthy data (rule 2). A stretch that lasted longer than a sample may be old, and

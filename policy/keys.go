@@ -143,8 +143,11 @@ func parseTarget(s *Spec, signal Signal, value string) error {
 		allowed += " (" + info.Unit + ")"
 	}
 	v, err := decimal(value)
-	if err != nil || !(v >= 0.001 && v <= limit) {
+	switch {
+	case err != nil || !(v > 0 && v <= limit):
 		return fmt.Errorf("is not allowed: give %s", allowed)
+	case v < 0.001:
+		return errors.New("is not allowed: targets are in whole thousandths, of which the smallest is 0.001")
 	}
 	s.Targets = append(s.Targets, Target{Signal: signal, Value: v})
 	return nil
@@ -155,8 +158,8 @@ func parseQuery(s *Spec, signal Signal, value string) error {
 	if _, builtin := signal.Info(); builtin {
 		return fmt.Errorf("would replace the built-in signal %s: give the signal a name of its own", signal)
 	}
-	if !isName(string(signal)) {
-		return fmt.Errorf("names the signal %q: allowed are lower-case letters, digits and -, at most 63", short(string(signal)))
+	if !signal.IsName() {
+		return fmt.Errorf("names the signal %q: allowed are lower-case letters, digits, - and _, at most 63, - and _ not at the ends", short(string(signal)))
 	}
 	if !isName(value) {
 		return errors.New("is not the name of a query: allowed are lower-case letters, digits and -, at most 63; the query itself is defined by the administrator")
@@ -193,7 +196,7 @@ func parseMaxPending(_ *Spec, _ Signal, value string) error {
 func parseActivateOn(s *Spec, _ Signal, value string) error {
 	name, threshold, found := strings.Cut(value, ">")
 	name = strings.TrimSpace(name)
-	if !found || strings.TrimSpace(threshold) != "0" || !isName(name) {
+	if !found || strings.TrimSpace(threshold) != "0" || !Signal(name).IsName() {
 		return errors.New(`is not allowed: give the name of a workload signal and "> 0", as in "gateway-queue > 0"`)
 	}
 	s.ActivateOn = Signal(name)

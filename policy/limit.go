@@ -14,10 +14,19 @@ func (d *Decision) limit(spec *Spec, state *State, now time.Time) {
 			d.Limited = Stage{Replicas: most, Reason: ScaleUpLimit, Until: state.easesAt(&spec.ScaleUp, now)}
 		}
 	case d.Stabilized.Replicas < d.Current:
-		if least := min(state.limit(&spec.ScaleDown, -1, d.Current, now), d.Current); d.Stabilized.Replicas < least {
-			d.Limited = Stage{Replicas: least, Reason: ScaleDownLimit, Until: state.easesAt(&spec.ScaleDown, now)}
-		}
+		d.Limited = d.lowered(d.Limited, spec, state, now)
 	}
+}
+
+// lowered returns the stage, or where it lowers by more than the scale-down policies allow now, what they allow.
+func (d *Decision) lowered(to Stage, spec *Spec, state *State, now time.Time) Stage {
+	if to.Replicas >= d.Current {
+		return to
+	}
+	if least := min(state.limit(&spec.ScaleDown, -1, d.Current, now), d.Current); to.Replicas < least {
+		return Stage{Replicas: least, Reason: ScaleDownLimit, Until: state.easesAt(&spec.ScaleDown, now)}
+	}
+	return to
 }
 
 // limit returns the farthest number of replicas that the rules of a direction (+1 up, -1 down) allow now. The fold starts from

@@ -58,6 +58,8 @@ func (d *Decision) asks() string {
 		reading += ", within tolerance with the missing pods counted as idle or at target"
 	case s.Reason == WithinTolerance:
 		reading += ", within tolerance"
+	case s.abstains:
+		reading += fmt.Sprintf(", and only raises: the %d there are stay", d.Current)
 	case s.Recommended == d.Current:
 		reading += fmt.Sprintf(", which asks for the %d there are", d.Current)
 	default:
@@ -112,7 +114,7 @@ func (d *Decision) reasonText() string {
 	case ScaleUpStabilized:
 		return fmt.Sprintf("%s for the lowest recommendation of the scale-up window", keeps)
 	case ScaleUpLimit, ScaleDownLimit:
-		return fmt.Sprintf("the scaling policies allow %d now", d.Limited.Replicas)
+		return fmt.Sprintf("the scaling policies allow %d now", d.Desired)
 	case TooManyReplicas:
 		return fmt.Sprintf("the maximum is %d", d.Desired)
 	case TooFewReplicas:
@@ -152,7 +154,10 @@ func (s *SignalDecision) missing() string {
 		return ""
 	}
 	text := fmt.Sprintf("no usable sample of %s", s.Signal)
-	if s.Reason == StaleData {
+	switch {
+	case s.Missing == 0 && s.Detail == "":
+		return fmt.Sprintf("no pod is ready to be read for %s", s.Signal)
+	case s.Reason == StaleData:
 		text = fmt.Sprintf("all samples of %s are too old", s.Signal)
 	}
 	if s.Detail != "" {
@@ -161,8 +166,12 @@ func (s *SignalDecision) missing() string {
 	return text
 }
 
-// number prints a reading in at most three decimals.
+// number prints a reading in at most three decimals, one below 1 in at most six.
 func number(v float64) string {
-	text := strconv.FormatFloat(v, 'f', 3, 64)
+	decimals := 3
+	if v < 1 {
+		decimals = 6
+	}
+	text := strconv.FormatFloat(v, 'f', decimals, 64)
 	return strings.TrimRight(strings.TrimRight(text, "0"), ".")
 }

@@ -19,7 +19,7 @@ func (d *Decision) recommend(spec *Spec, state *State, seen *Observation, now ti
 		d.Signals = make([]SignalDecision, n)
 	}
 	t := trust{lower: true}
-	d.Recommended = Stage{Replicas: d.Current, Reason: WithinTolerance}
+	d.Recommended = Stage{Replicas: d.Current, Reason: DesiredWithinRange}
 	answered := false
 	for i := range d.Signals {
 		s := &d.Signals[i]
@@ -36,6 +36,10 @@ func (d *Decision) recommend(spec *Spec, state *State, seen *Observation, now ti
 		}
 		t.raise = true
 		if s.Signal.raiseOnly() && s.Recommended <= d.Current {
+			s.abstain(d.Current)
+			if !answered && s.Reason == WithinTolerance {
+				d.Recommended.Reason = WithinTolerance
+			}
 			continue
 		}
 		if !answered || s.Recommended > d.Recommended.Replicas {
@@ -47,6 +51,11 @@ func (d *Decision) recommend(spec *Spec, state *State, seen *Observation, now ti
 		d.Recommended = Stage{Replicas: d.Current, Reason: t.reason}
 	}
 	return t
+}
+
+// abstain makes the signal ask for no change.
+func (s *SignalDecision) abstain(current int) {
+	s.Recommended, s.steps, s.abstains = current, nil, true
 }
 
 // incomplete reports whether rule 1 forbids lowering because of this signal.
@@ -161,10 +170,11 @@ func (s *Sample) usable(maxAge time.Duration, now time.Time) (m int64, ok, stale
 
 // tally is what one per-pod signal shows.
 type tally struct {
-	sum                            int64 // of the samples, in thousandths
-	sampled, missing, young, stale int   // ready pods; young and stale are among the missing
-	idle                           int   // ready pods that had nothing to measure: neither sampled nor missing
-	loading                        int   // pods on their way
+	sum                            int64   // of the samples, in thousandths
+	exact                          float64 // the same in millionths, for the bands of steps
+	sampled, missing, young, stale int     // ready pods; young and stale are among the missing
+	idle                           int     // ready pods that had nothing to measure: neither sampled nor missing
+	loading                        int     // pods on their way
 }
 
 // count goes over the pods once.
@@ -188,6 +198,7 @@ func count(seen *Observation, reading *Reading, maxAge time.Duration, now time.T
 		case ok:
 			t.sampled++
 			t.sum += m
+			t.exact += millionths(sample.Value)
 			continue
 		case stale:
 			t.stale++

@@ -21,15 +21,18 @@ type Span struct {
 // bounds are the bounds of one moment.
 type bounds struct {
 	minimum, maximum int
+	// highest is the highest maximum that there is at any time.
+	highest int
 	// scheduledMin and scheduledMax say that the bound comes from the schedule, until when that lasts.
 	scheduledMin, scheduledMax time.Time
 }
 
 // bounds returns what the bounds are now: the last listed span that matches wins, per bound.
 func (s *Spec) bounds(now time.Time) bounds {
-	b := bounds{minimum: s.MinReplicas, maximum: s.MaxReplicas}
+	b := bounds{minimum: s.MinReplicas, maximum: s.MaxReplicas, highest: s.MaxReplicas}
 	for i := range s.Schedule {
 		span := &s.Schedule[i]
+		b.highest = max(b.highest, span.Max)
 		end, ok := span.contains(now)
 		if !ok {
 			continue
@@ -42,6 +45,23 @@ func (s *Spec) bounds(now time.Time) bounds {
 		}
 	}
 	return b
+}
+
+// lower is the lower bound as a stage. A minimum of 0 is for scaling to zero, which has conditions of its own: while running,
+// the minimum is 1.
+func (b *bounds) lower() Stage {
+	if !b.scheduledMin.IsZero() && b.minimum > 1 {
+		return Stage{Replicas: b.minimum, Reason: Scheduled, Until: b.scheduledMin}
+	}
+	return Stage{Replicas: max(b.minimum, 1), Reason: TooFewReplicas}
+}
+
+// upper is the upper bound as a stage.
+func (b *bounds) upper() Stage {
+	if !b.scheduledMax.IsZero() {
+		return Stage{Replicas: b.maximum, Reason: Scheduled, Until: b.scheduledMax}
+	}
+	return Stage{Replicas: b.maximum, Reason: TooManyReplicas}
 }
 
 // contains reports whether a moment lies in the span, and when the span ends.

@@ -70,3 +70,58 @@ func TestScheduledMinimumIsAJump(t *testing.T) {
 		t.Errorf("%d %s until %s", d.Desired, d.Reason, d.Until)
 	}
 }
+
+// A maximum that the schedule raises above max-replicas holds while the span lasts; when it ends, what is above is lowered by the
+// scale-down policies. What is above every bound there ever is jumps.
+func TestScheduledMaximumAboveMaxReplicas(t *testing.T) {
+	spec := mustParse(t, map[string]string{
+		"max-replicas": "4", "target.gpu-utilization": "50", "schedule": "Mon 07:00-08:01 UTC min=6 max=9", "scale-down.policies": "2 pods/15s",
+	})
+	w := world{spec: spec, replicas: 4, now: testStart}
+	for i, want := range []int{6, 9, 9, 9, 7, 5, 4, 4} {
+		if d := w.tick(w.seen(100)); d.Desired != want {
+			t.Fatalf("tick %d: %d, want %d (%s)", i, d.Desired, want, d.Message())
+		}
+	}
+	for at, want := range map[time.Time]int{testStart: 9, testStart.Add(time.Hour): 4} {
+		w = world{spec: spec, replicas: 20, now: at}
+		if d := w.tick(w.seen(100)); d.Desired != want {
+			t.Errorf("20 replicas at %s: %d, want %d (%s)", at, d.Desired, want, d.Message())
+		}
+	}
+}
+
+// Bounds have precedence over the floors of missing data: they are enforced with or without metrics.
+func TestScheduledMaximumNeedsNoMetrics(t *testing.T) {
+	w := world{replicas: 10, now: testStart, spec: mustParse(t, map[string]string{
+		"max-replicas": "10", "target.gpu-utilization": "50", "schedule": "Mon 08:00-12:00 UTC max=4", "scale-down.policies": "4 pods/15s",
+	})}
+	for i, want := range []struct {
+		desired int
+		reason  Reason
+	}{{6, ScaleDownLimit}, {4, Scheduled}, {4, NoData}} {
+		if d := w.tick(w.seen(none)); d.Desired != want.desired || d.Reason != want.reason {
+			t.Errorf("tick %d: %d %s, want %d %s (%s)", i, d.Desired, d.Reason, want.desired, want.reason, d.Message())
+		}
+	}
+}
+
+// Spans in two time zones may overlap only in the weeks between their changes to daylight saving.
+func TestScheduleContradictsItselfInSomeWeeks(t *testing.T) {
+	for _, schedule := range []string{
+		"Mon 08:00-09:00 America/New_York min=5; Mon 13:00-14:00 Europe/Berlin max=3",       // in March and October
+		"Sun 00:00-01:00 Europe/London min=5; Sun 12:00-14:00 Pacific/Auckland max=3",       // in summer and winter
+		"Sun 01:00-03:30 America/New_York min=5; Sun 16:30-16:45 Australia/Lord_Howe max=3", // half an hour of daylight saving
+		"Mon-Sun 00:00-24:00 UTC max=4; Sat 23:00-24:00 Asia/Kolkata min=5",                 // always
+		"Mon-Sun 00:00-24:00 UTC min=2; Sun 02:30-03:30 America/New_York max=1",             // on most Sundays
+		"Mon-Sun 00:00-24:00 UTC min=11",
+	} {
+		annotations := map[string]string{Prefix + "max-replicas": "10", Prefix + "target.queue-depth": "1", Prefix + "schedule": schedule}
+		if _, problems := Parse(annotations, Settings{}); problems == nil {
+			t.Errorf("%q is accepted", schedule)
+		}
+	}
+	mustParse(t, map[string]string{
+		"max-replicas": "10", "target.queue-depth": "1", "schedule": "Mon 08:00-09:00 America/New_York min=5; Mon 17:00-18:00 Europe/Berlin max=3",
+	})
+}

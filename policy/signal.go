@@ -1,6 +1,9 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Signal names one thing that is measured, such as the number of waiting requests. The names are those of the
 // annotations: target.queue-depth asks for a target on QueueDepth.
@@ -61,5 +64,27 @@ func (s Signal) Info() (info SignalInfo, ok bool) {
 	return SignalInfo{}, false
 }
 
+// IsName reports whether this can name a signal. A signal is a part of the name of an annotation.
+func (s Signal) IsName() bool { return isName(strings.ReplaceAll(string(s), "_", "-")) }
+
 // raiseOnly reports whether the signal never lowers the number of replicas.
 func (s Signal) raiseOnly() bool { return s == GPUMemory || s == KVCache }
+
+// overRange is how far above its range a reading may be to be taken for its end: exporters round and average.
+const overRange = 1.05
+
+// InRange returns a reading as it counts: one just above the signal's range is clamped to its end. ok is false for what cannot be
+// read, such as a negative number or 4294967295 percent.
+func (s Signal) InRange(v float64) (in float64, ok bool) {
+	if _, ok := milli(v); !ok {
+		return 0, false
+	}
+	info, _ := s.Info()
+	switch {
+	case info.Max == 0 || v <= info.Max:
+		return v, true
+	case v <= overRange*info.Max:
+		return info.Max, true
+	}
+	return 0, false
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -54,7 +55,7 @@ func (b Band) String() string {
 	if b.Percent {
 		unit = "%"
 	}
-	return fmt.Sprintf("%s%s:%+d%s", side, number(b.Threshold), b.Change, unit)
+	return fmt.Sprintf("%s%s:%+d%s", side, strconv.FormatFloat(b.Threshold, 'f', -1, 64), b.Change, unit)
 }
 
 // parseSteps reads "<30:-1, >85:+2, >95:+50%".
@@ -153,6 +154,7 @@ func (d *Decision) askSteps(spec *Spec, state *State, steps *Steps, seen *Observ
 		if _, ok := s.workload(spec, reading, now); !ok {
 			return s
 		}
+		s.Value = millionths(reading.Workload.Value) / 1e6
 		taken = later(taken, reading.Workload.Time)
 	default:
 		t := s.count(spec, seen, reading, now)
@@ -164,6 +166,8 @@ func (d *Decision) askSteps(spec *Spec, state *State, steps *Steps, seen *Observ
 		if s.Sampled == 0 {
 			return s // all idle: in no band
 		}
+		// Thousandths, as the HPA reckons, are too coarse for latencies in seconds.
+		s.Value = t.exact / float64(t.sampled) / 1e6
 		for i := range reading.Samples {
 			taken = later(taken, reading.Samples[i].Time)
 		}
@@ -174,6 +178,9 @@ func (d *Decision) askSteps(spec *Spec, state *State, steps *Steps, seen *Observ
 	}
 	return s
 }
+
+// millionths rounds a value to whole millionths, so that the mean of equal ones is that value and no float beside it.
+func millionths(v float64) float64 { return math.Round(v * 1e6) }
 
 func later(a, b time.Time) time.Time {
 	if b.After(a) {

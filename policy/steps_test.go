@@ -31,6 +31,33 @@ func TestBands(t *testing.T) {
 	}
 }
 
+// Latencies are in seconds: a band looks at finer parts of a reading than the thousandths of a target.
+func TestBandsAreExact(t *testing.T) {
+	spec := mustParse(t, map[string]string{"max-replicas": "100", "steps.inter-token-p95": "<0.0101:-1, >0.05:+2", "scale-down.stabilization": "0s"})
+	for _, tt := range []struct {
+		values []float64
+		want   int
+	}{
+		{[]float64{0.0504}, 5},
+		{[]float64{0.05}, 3},
+		{[]float64{0.0101}, 3}, // the mean of three equal ones is that
+		{[]float64{0.01009}, 2},
+		{[]float64{0.05, 0.05, 0.0501}, 5},
+	} {
+		w := world{spec: spec, replicas: 3, now: testStart}
+		o := w.seen(tt.values...)
+		o.Readings[0].Signal = InterTokenP95
+		if d := w.tick(o); d.Desired != tt.want {
+			t.Errorf("%v: %d, want %d (%s)", tt.values, d.Desired, tt.want, d.Message())
+		}
+		o.Replicas = 3
+		o.Readings[0] = Reading{Signal: InterTokenP95, PerWorkload: true, Workload: Sample{Value: tt.values[0], OK: true}}
+		if d, _ := Decide(spec, State{}, o, testStart); len(tt.values) == 1 && d.Desired != tt.want {
+			t.Errorf("%v as a workload signal: %d, want %d (%s)", tt.values, d.Desired, tt.want, d.Message())
+		}
+	}
+}
+
 // While replicas are starting no further step is added for the same band; afterwards it fires again.
 func TestStepFiresOnceWhileReplicasStart(t *testing.T) {
 	w := world{replicas: 2, now: testStart, spec: mustParse(t, map[string]string{

@@ -132,7 +132,7 @@ func scalingPolicy(text string) (ScalingPolicy, error) {
 	return p, nil
 }
 
-// isName reports whether the text can name a signal or a query.
+// isName reports whether the text can name a query.
 func isName(text string) bool {
 	return text != "" && len(text) <= 63 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && text == strings.Trim(text, "-")
 }

@@ -41,12 +41,7 @@ It talks to no cluster. Exit code 1 if there is any problem, 0 if there is none;
 				return err
 			}
 			c := checker{settings: settings, in: cmd.InOrStdin()}
-			for _, path := range args {
-				if err := c.path(path); err != nil {
-					return err
-				}
-			}
-			return c.report(cmd.OutOrStdout(), cmd.ErrOrStderr(), g.output)
+			return c.run(args, cmd.OutOrStdout(), cmd.ErrOrStderr(), g.output)
 		},
 	}
 	admin.addFlags(cmd.Flags())
@@ -61,6 +56,20 @@ type checker struct {
 	files, deployments int
 }
 
+// run checks everything and reports. What cannot be read hides nothing else.
+func (c *checker) run(paths []string, out, errOut io.Writer, format outputFormat) error {
+	var unread []error
+	for _, path := range paths {
+		if err := c.path(path); err != nil {
+			unread = append(unread, err)
+		}
+	}
+	if c.files > 0 || len(unread) == 0 {
+		unread = append(unread, c.report(out, errOut, format))
+	}
+	return errors.Join(unread...)
+}
+
 // path checks a file, a folder with all below it, or standard input.
 func (c *checker) path(path string) error {
 	if path == "-" {
@@ -73,21 +82,44 @@ func (c *checker) path(path string) error {
 	if !info.IsDir() {
 		return c.file(path)
 	}
-	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+	root := filepath.Clean(path) + string(filepath.Separator) // a link to a folder is followed only with a separator behind it
+	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case err != nil:
+		case entry == nil:
 			return err
-		case entry.IsDir() && name != path && strings.HasPrefix(entry.Name(), "."):
+		case err != nil:
+			c.unreadable(name, err)
+		case entry.IsDir() && name != root && strings.HasPrefix(entry.Name(), "."):
 			return filepath.SkipDir // .git and the like
-		case !entry.Type().IsRegular() || !isManifest(name):
-			return nil
+		case !entry.IsDir() && isManifest(name):
+			c.inFolder(name)
 		}
-		return c.file(name)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the manifests of a folder: %w", err)
 	}
 	return nil
+}
+
+// inFolder checks a file found in a folder, if it is one or a link to one.
+func (c *checker) inFolder(name string) {
+	info, err := os.Stat(name)
+	if err == nil && info.Mode().IsRegular() {
+		err = c.file(name)
+	}
+	if err != nil {
+		c.unreadable(name, err)
+	}
+}
+
+// unreadable notes a file or folder that cannot be read.
+func (c *checker) unreadable(name string, err error) {
+	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
+		err = inner.Err
+	}
+	c.files++
+	c.findings = append(c.findings, manifest.Finding{File: name, Line: 1, Message: fmt.Sprintf("cannot be read: %v", err), Severity: manifest.Error})
 }
 
 // isManifest tells by a file's name whether kubectl apply would read it.

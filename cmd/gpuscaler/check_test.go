@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -30,6 +31,55 @@ func TestCheck(t *testing.T) {
 		t.Run(c.golden, func(t *testing.T) {
 			golden(t, c.golden, invoke(t, c.stdin, append([]string{"check"}, c.args...)...).String())
 		})
+	}
+}
+
+// folder makes a folder of files, and returns it.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestCheckLinks follows links to folders that are named, and to files, as kubectl does, and no links to folders inside.
+func TestCheckLinks(t *testing.T) {
+	const wrong = "kind: Deployment\nmetadata:\n  annotations:\n    gpuscaler.io/max-replicas: 'x'\n"
+	dir := folder(t, map[string]string{"real/sub/a.yaml": wrong, "elsewhere/b.txt": wrong})
+	link := func(to, name string) {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("real", "link")
+	link(filepath.Join(dir, "elsewhere", "b.txt"), "real/b.yaml")
+	link("..", "real/sub/loop.yaml")
+	link("nowhere", "real/c.yaml")
+	got := invoke(t, "", "check", filepath.Join(dir, "link"))
+	for _, want := range []string{"link/sub/a.yaml:4: gpuscaler.io/max-replicas", "link/b.yaml:4: gpuscaler.io/max-replicas", "link/c.yaml:1: cannot be read: no such file"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("%s is not among\n%v", want, got)
+		}
+	}
+	if got.code != exitError || strings.Contains(got.out, "loop") {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestCheckGoesOn wants what cannot be read to hide nothing else.
+func TestCheckGoesOn(t *testing.T) {
+	const wrong = "kind: Deployment\nmetadata:\n  annotations:\n    gpuscaler.io/max-replicas: 'x'\n"
+	dir := folder(t, map[string]string{"a.yaml": wrong, "b.yaml": wrong})
+	got := invoke(t, "", "check", filepath.Join(dir, "a.yaml"), filepath.Join(dir, "none.yaml"), filepath.Join(dir, "b.yaml"))
+	if got.code != exitError || strings.Count(got.out, "gpuscaler.io/max-replicas") != 2 || !strings.Contains(got.err, "none.yaml: no such file or directory") {
+		t.Errorf("got %v", got)
 	}
 }
 

@@ -216,7 +216,7 @@ func (o *planOptions) remember(ctx context.Context, scaler *controller.Controlle
 		if unknown == 0 {
 			return fmt.Sprintf("History: from the running controller, as of %s", memory.Time.UTC().Format(time.RFC3339))
 		}
-		err = fmt.Errorf("it does not scale %d of these Deployments", unknown)
+		err = fmt.Errorf("which does not scale %d of these Deployments", unknown)
 	}
 	if refill := scaler.Refill(ctx, s, now); refill != nil {
 		return fmt.Sprintf("approximate: the windows are empty, so that nothing is lowered: %v", refill)

@@ -37,7 +37,7 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(c.golden, func(t *testing.T) {
 			api := newAPIServer(t)
-			got := invoke(t, "", append([]string{"plan", "--kubeconfig", api.kubeconfig}, c.args...)...)
+			got := invoke(t, "", append([]string{"plan", "--controller-url=", "--kubeconfig", api.kubeconfig}, c.args...)...)
 			golden(t, c.golden, steady(got.String()))
 			if found := api.mutations(); len(found) > 0 {
 				t.Errorf("requests that are no reads: %q", found)
@@ -152,5 +152,21 @@ func TestCompleteDeployments(t *testing.T) {
 	}
 	if got := invoke(t, "", "__complete", "plan", ""); got.out != ":1\n" {
 		t.Errorf("without a cluster: got %q", got.out)
+	}
+}
+
+// TestControllerURL wants a Service that the API server can reach, or nothing.
+func TestControllerURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"kube://gpuscaler-system/gpuscaler:8080": "",
+		"":                                       "",
+		"http://gpuscaler:8080":                  `--controller-url "http://gpuscaler:8080" is not allowed: give kube://NAMESPACE/SERVICE:PORT`,
+		"auto":                                   `--controller-url "auto" is not allowed`,
+		"kube://gpuscaler":                       "--controller-url: ",
+	} {
+		got := invoke(t, "", "plan", "--controller-url", url, "--kubeconfig", "nowhere")
+		if refused := strings.Contains(got.err, "--controller-url"); refused != (want != "") || !strings.Contains(got.err, want) {
+			t.Errorf("%q: got %q, want %q", url, got.err, want)
+		}
 	}
 }

@@ -63,5 +63,8 @@ func recall(ctx context.Context, c *cluster, url string) (controller.Memory, err
 	if err := json.Unmarshal(text, &memory); err != nil {
 		return controller.Memory{}, fmt.Errorf("reading the controller's reply: %w", err)
 	}
+	if memory.Time.IsZero() {
+		return controller.Memory{}, fmt.Errorf("what answers at %s has made no decision yet", url)
+	}
 	return memory, nil
 }

@@ -119,6 +119,18 @@ func TestSimulateExpectations(t *testing.T) {
 	}
 }
 
+// A Deployment that has not opted in is left alone. That is no error.
+func TestSimulateDisabled(t *testing.T) {
+	got := simulated(t, strings.Replace(annotated, `"true"`, `"false"`, 1), jsonOutput, "-")
+	var result simulate.Result
+	if err := json.Unmarshal([]byte(got.out), &result); err != nil || got.code != exitOK {
+		t.Fatalf("%v in %v", err, got)
+	}
+	if last := result.Ticks[len(result.Ticks)-1]; last.Replicas != 1 || result.Score.ScaleUps != 0 || !strings.Contains(got.err, `note: gpuscaler.io/enabled is "false"`) {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestSimulateRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name, stdin, path string

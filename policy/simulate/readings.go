@@ -75,7 +75,7 @@ type podSeries struct {
 func (p *podSeries) read(r *policy.Reading, f *fleet, now time.Time) {
 	p.values = p.values[:0]
 	for i := range p.cursors {
-		p.values = append(p.values, p.cursors[i].sample(now))
+		p.values = append(p.values, inRange(r.Signal, p.cursors[i].sample(now)))
 	}
 	r.Samples = r.Samples[:0]
 	for k := range f.pods {
@@ -85,6 +85,15 @@ func (p *podSeries) read(r *policy.Reading, f *fleet, now time.Time) {
 		}
 		r.Samples = append(r.Samples, sample)
 	}
+}
+
+// inRange drops what cannot be read and clamps what is just out of range, as happens to what Prometheus says.
+func inRange(signal policy.Signal, sample policy.Sample) policy.Sample {
+	if !sample.OK {
+		return sample
+	}
+	sample.Value, sample.OK = signal.InRange(sample.Value)
+	return sample
 }
 
 // workloadSeries is a workload signal that follows a script.

@@ -136,9 +136,9 @@ func (r *run) observe(at time.Duration, now time.Time) error {
 	return nil
 }
 
-// write carries out a decision, unless it is a dry run.
+// write carries out a decision, unless it is a dry run or the Deployment has not opted in.
 func (r *run) write(d *policy.Decision, at time.Duration, now time.Time) error {
-	if d.Desired == d.Current || r.scenario.Spec.DryRun {
+	if d.Desired == d.Current || r.scenario.Spec.DryRun || r.scenario.Disabled {
 		return nil
 	}
 	if d.Desired > MaxReplicas {

@@ -29,6 +29,8 @@ const (
 type Scenario struct {
 	// Spec is what the Deployment's annotations ask for.
 	Spec policy.Spec
+	// Disabled says that the annotations do not opt in: decisions are shown, and nothing is written.
+	Disabled bool
 	// Start is the time of the first tick, Interval the time between two, and the last tick is at most Duration after
 	// the first.
 	Start              time.Time
@@ -153,10 +155,13 @@ func (s *Scenario) signalProblems() []error {
 	return problems
 }
 
-// Notes tells which signals the annotations ask for and nothing gives. They are missing at every tick, as they are in a
+// Notes tells what may not be meant: annotations that do not opt in, and signals that they ask for and nothing gives. Those are missing at every tick, as they are in a
 // cluster where nobody exports them: a scenario may mean that.
 func (s *Scenario) Notes() []string {
 	var notes []string
+	if s.Disabled {
+		notes = append(notes, policy.Prefix+`enabled is "false": the Deployment is left alone, and what is decided here is not written`)
+	}
 	for _, signal := range s.Spec.Signals() {
 		if !s.has(signal) {
 			notes = append(notes, fmt.Sprintf("%s: nothing gives the signal %s, so that it is missing at every tick: give it a series under %s", s.asks(signal), signal, s.place(signal)))

@@ -300,3 +300,15 @@ func TestJSON(t *testing.T) {
 		t.Errorf("closed loop: %s", text)
 	}
 }
+
+// What cannot be read is missing, and what is just out of range counts as its end, as in the cluster.
+func TestReadingsOutOfRange(t *testing.T) {
+	for reading, want := range map[string]int{"4294967295": 3, "106": 3, "105": 6, "-1": 3} {
+		s := scene(t, 1, 3, "target.gpu-utilization=50", "max-replicas=6").reads(t, policy.GPUUtilization, reading)
+		for _, tick := range simulated(t, s).Ticks {
+			if tick.Desired != want {
+				t.Errorf("%s: %d, want %d", reading, tick.Desired, want)
+			}
+		}
+	}
+}

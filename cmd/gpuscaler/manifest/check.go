@@ -113,6 +113,7 @@ func (o *object) check(settings policy.Settings) []Finding {
 			findings = append(findings, o.finding(line, p.Key, p.Value, p.Message+origin, Error))
 		}
 	}
+	findings = append(findings, o.adviseOnInert(problems)...)
 	return append(findings, o.advise(&spec)...)
 }
 

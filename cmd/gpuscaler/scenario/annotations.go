@@ -38,11 +38,8 @@ func (r *reader) parseAnnotations() {
 	for _, p := range problems {
 		r.refuseLine(r.line("annotations."+p.Key), "%s", p.Error())
 	}
-	if enabled, given := r.annotations[policy.Prefix+"enabled"]; given && enabled == "false" {
-		r.refuseLine(r.line("annotations."+policy.Prefix+"enabled"),
-			`%senabled: "false" leaves the Deployment alone, and there is nothing to simulate: give "true"`, policy.Prefix)
-	}
 	r.scenario.Spec = spec
+	r.scenario.Disabled = r.annotations[policy.Prefix+"enabled"] == "false"
 }
 
 // addQuery names a query for a custom signal that has none.
@@ -52,11 +49,6 @@ func (r *reader) addQuery(signal policy.Signal) {
 	}
 	key := policy.Prefix + "query." + string(signal)
 	if _, given := r.annotations[key]; !given {
-		r.annotations[key] = string(signal)
+		r.annotations[key] = strings.ReplaceAll(string(signal), "_", "-")
 	}
-}
-
-// isSignal reports whether a text can name a signal.
-func isSignal(name string) bool {
-	return name != "" && len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == "" && strings.Trim(name[:1], "-_") != ""
 }

@@ -62,7 +62,8 @@ func (d *document) fields(path string, n *yaml.Node, known ...field) {
 	})
 }
 
-// pairs goes over a mapping in its order. It refuses what is no mapping, and keys that are there twice.
+// pairs goes over a mapping in its order, and over what is merged into it. It refuses what is no mapping, and keys that are there
+// twice.
 func (d *document) pairs(path string, n *yaml.Node, read func(key *yaml.Node, path string, value *yaml.Node)) {
 	n = resolve(n)
 	if n.Kind != yaml.MappingNode {
@@ -70,12 +71,8 @@ func (d *document) pairs(path string, n *yaml.Node, read func(key *yaml.Node, pa
 		return
 	}
 	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		inner := key.Value
-		if path != "" {
-			inner = path + "." + inner
-		}
+	for _, p := range d.entries(path, n) {
+		key, inner := p.key, inside(path, p.key.Value)
 		switch first, twice := seen[key.Value]; {
 		case key.Kind != yaml.ScalarNode:
 			d.refuse(key, "%s: %s is not allowed as a key", orFile(path), describe(key))
@@ -86,7 +83,7 @@ func (d *document) pairs(path string, n *yaml.Node, read func(key *yaml.Node, pa
 		}
 		seen[key.Value] = key.Line
 		d.lines[inner] = key.Line
-		read(key, inner, resolve(value))
+		read(key, inner, resolve(p.value))
 	}
 }
 

@@ -44,7 +44,7 @@ func Read(name string, text io.Reader, open Open, classes map[string]map[string]
 	return r.scenario, d.err()
 }
 
-// parse reads the one YAML document of a file.
+// parse reads the one YAML document of a file. Empty ones around it are none.
 func (d *document) parse(text io.Reader) (*yaml.Node, error) {
 	content, err := io.ReadAll(io.LimitReader(text, maxSize+1))
 	switch {
@@ -54,24 +54,23 @@ func (d *document) parse(text io.Reader) (*yaml.Node, error) {
 		return nil, fmt.Errorf("reading %s: it is larger than %d MiB, which no scenario needs", d.name, maxSize>>20)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	var root, second yaml.Node
-	switch err := decoder.Decode(&root); {
-	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s:1: the scenario is empty: give at least annotations and duration", d.name)
-	case err != nil:
-		return nil, d.syntax(err)
+	var root *yaml.Node
+	for {
+		var next yaml.Node
+		switch err := decoder.Decode(&next); {
+		case errors.Is(err, io.EOF) && root == nil:
+			return nil, fmt.Errorf("%s:1: the scenario is empty: give at least annotations and duration", d.name)
+		case errors.Is(err, io.EOF):
+			return root, nil
+		case err != nil:
+			return nil, d.syntax(err)
+		case len(next.Content) == 0 || next.Content[0].ShortTag() == "!!null":
+		case root != nil:
+			return nil, fmt.Errorf("%s:%d: a second document is not allowed: give one scenario a file", d.name, next.Line)
+		default:
+			root = next.Content[0]
+		}
 	}
-	switch err := decoder.Decode(&second); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		return nil, d.syntax(err)
-	default:
-		return nil, fmt.Errorf("%s:%d: a second document is not allowed: give one scenario a file", d.name, second.Line)
-	}
-	if len(root.Content) == 0 {
-		return &root, nil
-	}
-	return root.Content[0], nil
 }
 
 // syntax makes "yaml: line 3: ..." an error with file and line. Of some errors the parser knows no line.

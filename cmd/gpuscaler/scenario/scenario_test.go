@@ -176,6 +176,45 @@ func TestAnchors(t *testing.T) {
 	}
 }
 
+// What is merged with << is as if it were written there; keys of the mapping itself win, and of several merged the first.
+func TestMerge(t *testing.T) {
+	s, err := read(lines(
+		"annotations:", "  gpuscaler.io/max-replicas: '7'", "  <<: [{gpuscaler.io/max-replicas: '9', gpuscaler.io/min-replicas: '2'}, {gpuscaler.io/min-replicas: '3', gpuscaler.io/target.gpu-utilization: '75'}]",
+		"duration: 1m", "<<: {signals: {gpu-utilization: '50'}, duration: 2m}",
+		"events: [&e {at: 5s, replicas: 2}, {<<: *e, at: 6s}]",
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Spec.MaxReplicas != 7 || s.Spec.MinReplicas != 2 || s.Spec.Targets[0].Value != 75 || s.Duration != time.Minute || len(s.Signals) != 1 || s.Events[1].At != 6*time.Second || s.Events[1].Number != 2 {
+		t.Errorf("got %+v", s)
+	}
+	_, err = read(lines(annotations, "duration: 1m", signals, "events: [{at: 5s, replicas: 2, <<: 3}]", "<<: [{}, 4]", "slo: {<<: {ttft: 1s, ttft: 2s}}"))
+	for _, want := range []string{`file.yaml:4: events[1].<<: "3" is not allowed: give a mapping`, `file.yaml:5: <<: "4" is not allowed`, "file.yaml:6: slo.ttft is given twice"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// Empty documents are none.
+func TestEmptyDocuments(t *testing.T) {
+	if _, err := read(lines("# first", "---", "# a comment", "---", annotations, "duration: 1m", signals, "---", "# last")); err != nil {
+		t.Error(err)
+	}
+	if _, err := read("---\n---\n"); err == nil || !strings.Contains(err.Error(), "file.yaml:1: the scenario is empty") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A signal may have the name that a metric would have.
+func TestSignalWithUnderscore(t *testing.T) {
+	s, err := read(lines(`annotations: {gpuscaler.io/max-replicas: "9", gpuscaler.io/target.gateway_queue: "5"}`, "duration: 1m", "workload: {gateway_queue: 5}"))
+	if err != nil || len(s.Workload) != 1 || s.Spec.Targets[0].Signal != "gateway_queue" {
+		t.Errorf("got %+v, error %v", s, err)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
 		text string
@@ -205,7 +244,6 @@ func TestRefused(t *testing.T) {
 			[]string{`file.yaml:2: gpuscaler.io/enabled: "yes" is not allowed`, `file.yaml:3: gpuscaler.io/max-replicas: "0"`, `file.yaml:4: gpuscaler.io/target.gpu-utilisation: "75" is for the unknown signal`},
 		},
 		{lines(`annotations: {gpuscaler.io/target.gpu-utilization: "75"}`, "duration: 1m", signals), []string{"file.yaml:1: gpuscaler.io/max-replicas: is required"}},
-		{lines("annotations:", "  gpuscaler.io/enabled: 'false'", "  gpuscaler.io/max-replicas: '1'", "  gpuscaler.io/target.gpu-utilization: '1'", "duration: 1m", signals), []string{`file.yaml:2: gpuscaler.io/enabled: "false" leaves the Deployment alone`}},
 		{
 			lines(annotations, "duration: 1m", "signals:", `  gpu-utilization: "50x"`, "  queue-depth: []", "  kv-cache: {}", "  Foo: '1'", "workload: {a: '1 b'}"),
 			[]string{

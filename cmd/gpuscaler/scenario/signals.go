@@ -35,14 +35,14 @@ func (r *reader) readWorkload(path string, n *yaml.Node) {
 
 // signal reads the name of a signal.
 func (r *reader) signal(key *yaml.Node) (policy.Signal, bool) {
-	if isSignal(key.Value) {
-		return policy.Signal(key.Value), true
+	if signal := policy.Signal(key.Value); signal.IsName() {
+		return signal, true
 	}
 	var names []string
 	for _, info := range policy.Signals() {
 		names = append(names, string(info.Signal))
 	}
-	r.refuse(key, "the signal %s is not allowed: give %s, or a name of your own of at most 63 lower-case letters, digits, - and _",
+	r.refuse(key, "the signal %s is not allowed: give %s, or a name of your own of at most 63 lower-case letters, digits, - and _, - and _ not at the ends",
 		describe(key), strings.Join(names, ", "))
 	return "", false
 }
