@@ -2,10 +2,12 @@ package controller
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/gpuscaler/gpuscaler/policy"
@@ -166,4 +168,46 @@ func TestEventsNameWhatIsWrongAndWhatWasDone(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A reason that changes all the time is logged once a minute, and what it comes to in the end is logged.
+func TestFlappingReasonIsNotLoggedEveryTick(t *testing.T) {
+	var mu sync.Mutex
+	var lines []string // of decisions; writes are told from goroutines of their own
+	log := funcr.New(func(_, args string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.Contains(args, `"msg"="Decided"`) {
+			lines = append(lines, args)
+		}
+	}, funcr.Options{})
+	b := newBed(t, func(o *Options) { o.Logger = log })
+	b.deploy("a", 2, asks(policy.RunningRequests))
+	b.reader.set(policy.RunningRequests, 50)
+	for n := range 48 { // four minutes
+		b.reader.values = map[policy.Signal]float64{}
+		if n%2 == 0 {
+			b.reader.set(policy.RunningRequests, 50)
+		}
+		b.tick(n)
+	}
+	if n := len(lines); n > 5 {
+		t.Errorf("%d lines for a reason that changes with every tick, want one a minute", n)
+	}
+	b.reader.set(policy.RunningRequests, 100)
+	b.tick(48)
+	before := len(lines)
+	b.tick(49)
+	if last := lines[len(lines)-1]; len(lines) != before || !strings.Contains(last, `"desired"=4`) {
+		t.Errorf("a change of the number is not logged at once, or twice: %s", last)
+	}
+	b.reader.values = map[policy.Signal]float64{}
+	b.reader.set(policy.RunningRequests, 50)
+	for n := range 20 {
+		b.tick(50 + n)
+	}
+	reason := b.Snapshot().Workloads[0].Decision.Reason
+	if last := lines[len(lines)-1]; !strings.Contains(last, string(reason)) {
+		t.Errorf("the last line %s does not tell the lasting reason %s", last, reason)
+	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gpuscaler/gpuscaler/policy"
 )
 
 // Controller scales the Deployments that opted in. Run is its whole life; Sync and Tick are one pass of it, for `plan`.
@@ -29,8 +31,11 @@ type Controller struct {
 	targets map[types.UID]*target
 	// ticked is the time of the last tick, zero before the first. Only the tick touches it.
 	ticked time.Time
-	// failing are the signals whose last query failed. Only the tick touches it.
-	failing map[string]bool
+	// failing are the signals whose last query failed, and dropping the custom ones whose samples were dropped. Only the
+	// tick touches them.
+	failing  map[string]bool
+	dropping map[policy.Signal]bool
+	parse    parser
 
 	snapshot atomic.Pointer[Snapshot]
 	// alive is when the last tick finished, or when this process became leader; nil before.
@@ -57,10 +62,12 @@ func New(o Options) (*Controller, error) {
 		log:     o.Logger,
 		watches: newWatches(&o),
 		targets: map[types.UID]*target{},
-		failing: map[string]bool{},
 	}
 	c.snapshot.Store(&Snapshot{})
 	c.metrics = newInstruments(c)
+	c.parse = c.guarded(func(annotations map[string]string) (policy.Spec, policy.Problems) {
+		return policy.Parse(annotations, o.Settings)
+	})
 	c.writes = &writes{gate: open, done: c.wrote}
 	c.scaler = &patcher{apps: o.Client.AppsV1().RESTClient()}
 	if o.DryRun {

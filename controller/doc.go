@@ -5,10 +5,11 @@
 //
 //	read     one query per signal for all targets at once          query.go
 //	observe  pods by ownership, the samples beside them            observe.go
-//	decide   policy.Decide                                         decide.go
-//	write    one JSON Patch, if the number is to change            write.go, scale.go
+//	decide   policy.Decide                                         tick.go
+//	write    one JSON Patch, if the number is to change            writes.go, scale.go
 //	report   one Snapshot, from which all else is rendered         snapshot.go
 //
-// The loop alone owns what is remembered of a target (target.go). Writes run beside the loop; a target is left alone
+// The loop alone owns what is remembered of a target: what it asks for (asked.go), what was seen and decided (target.go), and
+// what became of its writes (settle.go). Writes run beside the loop; a target is left alone
 // until its write has come back and can be seen in the cache.
 package controller

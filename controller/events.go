@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -27,8 +28,16 @@ type recorder struct {
 	broadcaster record.EventBroadcaster
 
 	mu sync.Mutex
-	// last is when an Event was written, by Deployment and reason.
-	last map[types.UID]map[policy.Reason]time.Time
+	// last is when an Event was written. It outlives the target: whoever opts in and out all the time gets no more Events.
+	last map[eventKey]time.Time
+	// swept is when last was cleared of what is older than the pause.
+	swept time.Time
+}
+
+// eventKey names what may have one Event in a pause.
+type eventKey struct {
+	deployment types.UID
+	reason     policy.Reason
 }
 
 // newRecorder makes a recorder. Events go out one after the other beside all else; those that pile up are dropped.
@@ -61,27 +70,20 @@ func (r *recorder) due(uid types.UID, reason policy.Reason) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	if last, ok := r.last[uid][reason]; ok && now.Sub(last) < eventPause {
+	over := func(_ eventKey, last time.Time) bool { return now.Sub(last) >= eventPause }
+	k := eventKey{uid, reason}
+	if last, ok := r.last[k]; ok && !over(k, last) {
 		return false
 	}
+	if now.Sub(r.swept) >= eventPause {
+		maps.DeleteFunc(r.last, over)
+		r.swept = now
+	}
 	if r.last == nil {
-		r.last = map[types.UID]map[policy.Reason]time.Time{}
+		r.last = map[eventKey]time.Time{}
 	}
-	if r.last[uid] == nil {
-		r.last[uid] = map[policy.Reason]time.Time{}
-	}
-	r.last[uid][reason] = now
+	r.last[k] = now
 	return true
-}
-
-// forget drops what is known of a Deployment that is gone.
-func (r *recorder) forget(uid types.UID) {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.last, uid)
 }
 
 // stop ends the recorder. Events that have not gone out yet are lost.

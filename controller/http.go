@@ -3,6 +3,7 @@ package controller
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -18,7 +19,7 @@ func (c *Controller) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", c.healthz)
 	mux.HandleFunc("GET /readyz", c.readyz)
 	if c.options.Gatherer != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(c.options.Gatherer, promhttp.HandlerOpts{}))
+		mux.Handle("GET /metrics", promhttp.HandlerFor(c.options.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	}
 	mux.Handle("GET /api/v1/workloads", c.atLeader(c.serveWorkloads))
 	mux.Handle("GET /api/v1/workloads/{namespace}/{name}", c.atLeader(c.serveWorkload))
@@ -92,6 +93,13 @@ func (c *Controller) servePage(w http.ResponseWriter, _ *http.Request) {
 	_ = table.Flush() // fails only if the client has gone
 }
 
+// toLeader reaches a pod: directly, whatever the environment's proxies are for, and in a time in which one answers.
+var toLeader = &http.Transport{
+	DialContext:           (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+	ResponseHeaderTimeout: 10 * time.Second,
+	IdleConnTimeout:       time.Minute,
+}
+
 // forwarded marks a request that a standby sent on, so that no two processes can send it back and forth.
 const forwarded = "Gpuscaler-Forwarded"
 
@@ -111,7 +119,11 @@ func (c *Controller) atLeader(serve http.HandlerFunc) http.Handler {
 			Rewrite: func(p *httputil.ProxyRequest) {
 				p.SetURL(&url.URL{Scheme: "http", Host: address})
 				p.Out.Header.Set(forwarded, "1")
+				// The API asks for no credentials, and whoever may write the Lease must not get any.
+				p.Out.Header.Del("Authorization")
+				p.Out.Header.Del("Cookie")
 			},
+			Transport: toLeader,
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 				http.Error(w, fmt.Sprintf("asking the leader: %v", err), http.StatusBadGateway)
 			},

@@ -39,7 +39,7 @@ func TestWorkloadsAsJSON(t *testing.T) {
 	b.deploy("bad", 3, asks(policy.RunningRequests, "max-replicas", "many"))
 	b.tick(0)
 	code, body := get(b.Handler(), "/api/v1/workloads")
-	want := `{"workloads":[{"namespace":"ns","name":"a","current":2,"desired":4,"recommended":4,"guarded":4,"stabilized":4,"limited":4,` +
+	want := `{"workloads":[{"namespace":"ns","name":"a","current":2,"recommended":4,"guarded":4,"stabilized":4,"limited":4,"desired":4,` +
 		`"reason":"ReadyForNewScale","message":"running-requests is 100 for a target of 50, which asks for 4 instead of 2",` +
 		`"signals":{"running-requests":{"value":100,"target":50,"recommended":4,"missing":0,"source":"test_metric"}},` +
 		`"time":"2000-01-01T00:00:00Z","pods":{"ready":2,"loading":0,"unschedulable":0}},`
@@ -143,6 +143,20 @@ func TestStandbyForwardsToTheLeader(t *testing.T) {
 	leader.Close()
 	if code, body := get(h, "/"); code != http.StatusBadGateway {
 		t.Errorf("%d %s with a dead leader, want 502", code, body)
+	}
+}
+
+// One Deployment with both must not take the metrics of all away.
+func TestSignalWithTargetAndSteps(t *testing.T) {
+	b := newBed(t)
+	b.reader.set(policy.GPUUtilization, 60)
+	b.deploy("a", 2, asks(policy.GPUUtilization, "steps.gpu-utilization", ">90:+2"))
+	s := b.tick(0)
+	if code, body := get(b.Handler(), "/metrics"); code != http.StatusOK || strings.Count(body, `gpuscaler_signal_value{`) != 1 {
+		t.Errorf("%d %s, want one value of the signal", code, body)
+	}
+	if got := ReportOf(s).Workloads[0].Signals[policy.GPUUtilization]; got.Target != 50 {
+		t.Errorf("reported as %+v, want its target", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -131,7 +132,9 @@ func (w *Workload) collect(metrics chan<- prometheus.Metric) {
 	}
 	for i := range d.Signals {
 		signal := &d.Signals[i]
-		if signal.Sampled > 0 {
+		// One with a target and with steps is there twice.
+		again := slices.ContainsFunc(d.Signals[:i], func(s policy.SignalDecision) bool { return s.Signal == signal.Signal })
+		if signal.Sampled > 0 && !again {
 			send(valueDesc, prometheus.GaugeValue, signal.Value, string(signal.Signal))
 		}
 		if signal.Target > 0 {

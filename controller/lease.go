@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -39,13 +40,20 @@ func Identity(name, address string) string {
 	return fmt.Sprintf("%s_%08x_%s", name, rand.Uint32(), address)
 }
 
-// addressOf returns the address in an identity, empty if there is none.
+// addressOf returns the address in an identity, empty if there is none that a process of this program would give: others may
+// have the right to write a Lease, and must not choose freely where requests are forwarded to. It is an IP address and a port,
+// and never a link's own, where clouds serve credentials.
 func addressOf(identity string) string {
 	parts := strings.Split(identity, "_")
 	if len(parts) < 3 {
 		return ""
 	}
-	return parts[len(parts)-1]
+	address, err := netip.ParseAddrPort(parts[len(parts)-1])
+	ip := address.Addr().Unmap()
+	if err != nil || address.Port() == 0 || !ip.IsGlobalUnicast() && !ip.IsLoopback() {
+		return ""
+	}
+	return address.String()
 }
 
 // lease is the election with what it takes to write only while leading.
@@ -123,7 +131,9 @@ func (l *lease) gate() (deadline time.Time, err error) {
 	if renewed == nil {
 		return time.Time{}, errNotLeader
 	}
-	if age := time.Since(*renewed); age >= renewDeadline {
+	// The monotonic clock stands still while a machine sleeps, and the wall clock can be set back: the larger age counts.
+	now := time.Now()
+	if age := max(now.Sub(*renewed), now.Round(0).Sub(renewed.Round(0))); age >= renewDeadline {
 		return time.Time{}, fmt.Errorf("%w: last renewed %v ago", errNotLeader, age.Round(time.Millisecond))
 	}
 	return renewed.Add(leaseDuration), nil

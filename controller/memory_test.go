@@ -24,7 +24,7 @@ func TestMemoryIsTakenOver(t *testing.T) {
 		first.tick(n)
 	}
 	recorder := httptest.NewRecorder()
-	first.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/api/v1/states", nil))
+	first.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/states", nil))
 	var memory Memory
 	if err := json.Unmarshal(recorder.Body.Bytes(), &memory); err != nil {
 		t.Fatalf("%v in %s", err, recorder.Body)

@@ -68,13 +68,11 @@ func (n *narrowed[T, L]) Watch(opts metav1.ListOptions) (watch.Interface, error)
 	return n.WatchWithContext(context.Background(), opts)
 }
 
-// ListWithContext lists a page. It always asks for the newest state: with any other resource version the API server
-// ignores the page size and 100,000 pods arrive at once.
+// ListWithContext lists a page, or everything where the limit is 0, as client-go asks when a list expired between its
+// pages. It always asks for the newest state: with any other resource version the API server ignores the page size and
+// 100,000 pods arrive at once.
 func (n *narrowed[T, L]) ListWithContext(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	opts.LabelSelector = n.selector
-	if opts.Limit == 0 {
-		opts.Limit = pageSize
-	}
 	if opts.Continue == "" {
 		opts.ResourceVersion, opts.ResourceVersionMatch = "", ""
 	}
@@ -133,7 +131,9 @@ func watched[T object, L runtime.Object](what string, from *narrowed[T, L], into
 		problem: from.err,
 		run: func(ctx context.Context) {
 			options := cache.ReflectorOptions{Name: "gpuscaler", TypeDescription: what}
-			cache.NewReflectorWithOptions(from, nil, into, options).RunWithContext(ctx)
+			reflector := cache.NewReflectorWithOptions(from, nil, into, options)
+			reflector.WatchListPageSize = pageSize
+			reflector.RunWithContext(ctx)
 		},
 	}
 }

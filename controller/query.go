@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -107,35 +110,43 @@ func (p *pass) readCustom(ctx context.Context, t *target) {
 	}
 }
 
-// reportReplies counts dropped samples and logs a signal that starts or ceases to fail, once each.
+// reportReplies counts dropped samples and logs a signal that starts or ceases to fail, once each. What nobody asks for any
+// more is forgotten: names of custom signals are anyone's.
 func (p *pass) reportReplies() {
+	failing, dropping := map[string]bool{}, map[policy.Signal]bool{}
 	for signal, q := range p.readings {
-		p.reportReply(signal, string(signal), q.got())
+		p.reportReply(signal, string(signal), q.got(), failing)
 	}
 	for _, t := range p.targets {
 		for i, r := range t.replies {
-			p.reportReply(t.custom[i], t.query(t.custom[i]), r)
+			signal := t.custom[i]
+			p.reportReply(signal, fmt.Sprintf("%s of %s", signal, t.seen.key()), r, failing)
+			dropping[signal] = dropping[signal] || p.c.dropping[signal] || len(r.Dropped) > 0
 		}
 		t.replies = nil
 	}
+	for signal := range p.c.dropping {
+		if !dropping[signal] && p.readings[signal] == nil {
+			p.c.metrics.dropped.DeletePartialMatch(prometheus.Labels{"signal": string(signal)})
+		}
+	}
+	maps.DeleteFunc(dropping, func(_ policy.Signal, dropped bool) bool { return !dropped })
+	p.c.failing, p.c.dropping = failing, dropping
 }
 
-// query names the query of a custom signal in the log.
-func (t *target) query(signal policy.Signal) string {
-	return fmt.Sprintf("%s of %s", signal, t.seen.key())
-}
-
-// reportReply does so for one reply; what names it in the log.
-func (p *pass) reportReply(signal policy.Signal, what string, r *reply) {
+// reportReply does so for one reply; what names it in the log, and goes into failing if it fails.
+func (p *pass) reportReply(signal policy.Signal, what string, r *reply, failing map[string]bool) {
 	for _, d := range r.Dropped {
 		p.c.metrics.dropped.WithLabelValues(string(signal), d.Why).Add(float64(d.Count))
 	}
-	switch failed := r.err != nil || r.Partial != ""; {
-	case failed && !p.c.failing[what]:
-		p.c.failing[what] = true
+	failed, before := r.err != nil || r.Partial != "", p.c.failing[what]
+	if failed {
+		failing[what] = true
+	}
+	switch {
+	case failed && !before:
 		p.c.log.Info("Reading a signal fails: nothing is lowered because of it", "signal", what, "problem", r.problem())
-	case !failed && p.c.failing[what]:
-		delete(p.c.failing, what)
+	case !failed && before:
 		p.c.log.Info("Reading a signal works again", "signal", what)
 	}
 }

@@ -13,36 +13,16 @@ type Report struct {
 
 // WorkloadReport is one workload of a Report.
 type WorkloadReport struct {
-	Namespace   string                         `json:"namespace"`
-	Name        string                         `json:"name"`
-	Current     int                            `json:"current"`
-	Desired     int                            `json:"desired"`
-	Recommended int                            `json:"recommended"`
-	Guarded     int                            `json:"guarded"`
-	Stabilized  int                            `json:"stabilized"`
-	Limited     int                            `json:"limited"`
-	Reason      policy.Reason                  `json:"reason"`
-	Message     string                         `json:"message"`
-	Signals     map[policy.Signal]SignalReport `json:"signals"`
-	Time        time.Time                      `json:"time,omitzero"`
-	Until       time.Time                      `json:"until,omitzero"`
-	DryRun      bool                           `json:"dryRun,omitempty"`
-	Problems    []string                       `json:"problems,omitempty"`
-	WriteError  string                         `json:"writeError,omitempty"`
-	Pods        PodsReport                     `json:"pods"`
-}
-
-// SignalReport is one signal of a WorkloadReport.
-type SignalReport struct {
-	// Value is the average over the ready pods that were sampled; absent if none was.
-	Value *float64 `json:"value,omitempty"`
-	// Target is absent where the signal has none.
-	Target      float64       `json:"target,omitempty"`
-	Recommended int           `json:"recommended"`
-	Missing     int           `json:"missing"`
-	Reason      policy.Reason `json:"reason,omitempty"`
-	Source      string        `json:"source,omitempty"`
-	Detail      string        `json:"detail,omitempty"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Current   int    `json:"current"`
+	// The message is that of the Workload, which also tells why there is no decision.
+	policy.Summary
+	Time       time.Time  `json:"time,omitzero"`
+	DryRun     bool       `json:"dryRun,omitempty"`
+	Problems   []string   `json:"problems,omitempty"`
+	WriteError string     `json:"writeError,omitempty"`
+	Pods       PodsReport `json:"pods"`
 }
 
 // PodsReport counts the living pods of a workload.
@@ -65,38 +45,18 @@ func ReportOf(s *Snapshot) Report {
 func ReportWorkload(w *Workload) WorkloadReport {
 	d := &w.Decision
 	r := WorkloadReport{
-		Namespace:   w.Namespace,
-		Name:        w.Name,
-		Current:     d.Current,
-		Desired:     d.Desired,
-		Recommended: d.Recommended.Replicas,
-		Guarded:     d.Guarded.Replicas,
-		Stabilized:  d.Stabilized.Replicas,
-		Limited:     d.Limited.Replicas,
-		Reason:      d.Reason,
-		Message:     w.Message(),
-		Signals:     make(map[policy.Signal]SignalReport, len(d.Signals)),
-		Time:        d.Time.UTC(),
-		Until:       d.Until.UTC(),
-		DryRun:      w.DryRun,
-		WriteError:  w.WriteProblem,
-		Pods:        PodsReport{Ready: w.Ready, Loading: w.Loading, Unschedulable: w.Unschedulable},
+		Namespace:  w.Namespace,
+		Name:       w.Name,
+		Current:    d.Current,
+		Summary:    d.Summary(),
+		Time:       d.Time.UTC(),
+		DryRun:     w.DryRun,
+		WriteError: w.WriteProblem,
+		Pods:       PodsReport{Ready: w.Ready, Loading: w.Loading, Unschedulable: w.Unschedulable},
 	}
-	for i := range d.Signals {
-		r.Signals[d.Signals[i].Signal] = reportSignal(&d.Signals[i])
-	}
+	r.Message, r.Until = w.Message(), d.Until.UTC()
 	for _, p := range w.Problems {
 		r.Problems = append(r.Problems, p.Error())
-	}
-	return r
-}
-
-// reportSignal renders one signal.
-func reportSignal(s *policy.SignalDecision) SignalReport {
-	r := SignalReport{Target: s.Target, Recommended: s.Recommended, Missing: s.Missing, Reason: s.Reason, Source: s.Source, Detail: s.Detail}
-	if s.Sampled > 0 {
-		value := s.Value
-		r.Value = &value
 	}
 	return r
 }

@@ -109,8 +109,13 @@ func (c *Controller) loop(ctx context.Context) {
 		if !sleep(ctx, time.Until(at)) {
 			return
 		}
+		at = present(at, time.Now())
 	}
 }
+
+// present returns the same instant of the monotonic clock as the wall clock shows it now. Without it a machine that slept for
+// an hour would go on an hour late, and schedules and the ages of pods with it.
+func present(at, now time.Time) time.Time { return now.Add(at.Sub(now)) }
 
 // align returns the last multiple of the interval, so that two processes, or a replay, decide at the same times. Unlike
 // time.Truncate it keeps the monotonic clock: an adjustment of the wall clock neither stops the loop nor ages what is remembered.

@@ -287,6 +287,16 @@ func TestIdentity(t *testing.T) {
 		Identity("pod", ""):           "",
 		"someone":                     "",
 		"":                            "",
+		// What no process of ours would write.
+		"x_1_prometheus.monitoring:9090":  "",
+		"x_1_169.254.169.254:80":          "",
+		"x_1_[::ffff:169.254.169.254]:80": "",
+		"x_1_[fe80::1%eth0]:80":           "",
+		"x_1_224.0.0.1:80":                "",
+		"x_1_0.0.0.0:80":                  "",
+		"x_1_10.0.0.1:0":                  "",
+		"x_1_10.0.0.1:80/../secret?":      "",
+		"x_1_user:password@10.0.0.1:80":   "",
 	} {
 		if got := addressOf(identity); got != want {
 			t.Errorf("address in %q is %q, want %q", identity, got, want)

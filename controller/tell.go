@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -16,14 +17,22 @@ func (c *Controller) tell(t *target) {
 	}
 	d := &t.decision
 	c.metrics.decisions.WithLabelValues(string(d.Reason)).Inc()
-	if t.told.known && t.told.reason == d.Reason && t.told.desired == d.Desired {
-		c.tellConditions(t)
+	c.tellConditions(t)
+	if t.told.last(d) {
 		return
 	}
-	t.told.known, t.told.reason, t.told.desired = true, d.Reason, d.Desired
+	t.told.decided, t.told.reason, t.told.desired = d.Time, d.Reason, d.Desired
 	c.log.Info("Decided", "namespace", t.seen.namespace, "name", t.seen.name, "current", d.Current, "desired", d.Desired,
 		"reason", d.Reason, "message", d.Message())
-	c.tellConditions(t)
+}
+
+// reasonPause is how long a mere change of the reason is not logged after a decision was: a signal near its target, or a
+// Prometheus that comes and goes, would write a line for each Deployment and tick.
+const reasonPause = time.Minute
+
+// last reports whether a decision is the one that was logged last, or differs so little and so soon that it need not be logged yet.
+func (t *told) last(d *policy.Decision) bool {
+	return !t.decided.IsZero() && t.desired == d.Desired && (t.reason == d.Reason || d.Time.Sub(t.decided) < reasonPause)
 }
 
 // tellProblems tells of invalid annotations when they change.
@@ -61,8 +70,8 @@ func (c *Controller) tellConditions(t *target) {
 	var conditions reasonSet
 	hold := func(r policy.Reason, message func() string) {
 		kind, evented := eventTypes[r]
-		if !evented {
-			return
+		if !evented || t.ready == 0 && r != policy.Paused {
+			return // before a pod is ready there is nothing to be read, which is no fault
 		}
 		before := conditions
 		conditions.add(r)
@@ -93,6 +102,10 @@ func (c *Controller) wrote(o *outcome) {
 	log := c.log.WithValues("namespace", o.namespace, "name", o.name, "from", o.from, "to", o.to)
 	switch o.result {
 	case success:
+		if o.replicas == o.from {
+			log.Info("Not scaled: the API server left the replicas as they were, an admission webhook may have", "replicas", o.replicas)
+			return
+		}
 		reason := o.decision.Message()
 		log.Info("Scaled", "replicas", o.replicas, "reason", reason)
 		c.recorder.eventFor(&o.change, corev1.EventTypeNormal, policy.SuccessfulRescale, fmt.Sprintf("New size: %d; reason: %s", o.replicas, reason))
@@ -100,6 +113,8 @@ func (c *Controller) wrote(o *outcome) {
 		log.V(1).Info("Not scaled", "result", o.result)
 	case conflict:
 		log.Info("Not scaled: the replicas were changed by someone else, the next tick decides anew", "result", o.result, "answer", o.err.Error())
+	case gone, notLeader, throttled: // happens in daily work and passes
+		log.Info("Not scaled", "result", o.result, "answer", o.err.Error())
 	default:
 		log.Error(o.err, "Scaling failed", "result", o.result)
 	}

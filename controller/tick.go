@@ -81,7 +81,7 @@ func (c *Controller) refresh() []*target {
 			t = &target{}
 			c.targets[d.uid] = t
 		}
-		t.see(d, c.options.Settings)
+		t.see(d, c.parse)
 		targets[i] = t
 	}
 	if len(targets) != len(c.targets) {
@@ -92,17 +92,9 @@ func (c *Controller) refresh() []*target {
 
 // forget drops all targets but those given.
 func (c *Controller) forget(targets []*target) {
-	gone := c.targets
 	c.targets = make(map[types.UID]*target, len(targets))
 	for _, t := range targets {
 		c.targets[t.seen.uid] = t
-		delete(gone, t.seen.uid)
-	}
-	for uid, t := range gone {
-		c.recorder.forget(uid)
-		for _, signal := range t.custom {
-			delete(c.failing, t.query(signal))
-		}
 	}
 }
 
@@ -196,9 +188,9 @@ func (p *pass) await(ctx context.Context, group []*target) {
 func (p *pass) decide(t *target, o *observer) {
 	defer p.contain(t)
 	members := p.c.watches.of(t.seen.namespace)
-	if members == nil {
-		t.skip(p.now, "its pods have not been listed yet")
-		return
+	listed := members != nil
+	if !listed {
+		members = unlisted // without the pods, the bounds are kept all the same
 	}
 	o.gather(t, members)
 	o.account(t, p.now, p.elapsed, p.took, p.c.metrics.startup.Observe)
@@ -207,6 +199,9 @@ func (p *pass) decide(t *target, o *observer) {
 		return
 	}
 	t.note = ""
+	if !listed {
+		t.note = p.c.watches.absent(t.seen.namespace)
+	}
 	if len(t.problems) > 0 {
 		t.heldBefore.add(policy.InvalidAnnotations)
 	}
@@ -220,6 +215,9 @@ func (p *pass) decide(t *target, o *observer) {
 	}
 	p.c.change(t, p.now)
 }
+
+// unlisted stands in for the pods of a namespace as long as they cannot be listed.
+var unlisted = &members{sets: &store[*replicaSet]{}, pods: &store[*pod]{}}
 
 // contain catches a panic over one target and leaves that target alone for a while. Call it deferred.
 func (p *pass) contain(t *target) {
@@ -248,7 +246,7 @@ func (t *target) skip(now time.Time, note string) {
 // change hands a change of replicas over to be written.
 func (c *Controller) change(t *target, now time.Time) {
 	d := &t.decision
-	if d.Desired == d.Current || now.Before(t.retry) {
+	if d.Desired == d.Current || t.waits(d, now) {
 		return
 	}
 	s := c.scaler

@@ -13,6 +13,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -208,6 +209,37 @@ func TestSyncSaysWhatCannotBeListed(t *testing.T) {
 	err := c.Sync(t.Context(), 500*time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), "listing Pods of namespace team-a") || !strings.Contains(err.Error(), "forbidden") {
 		t.Errorf("error %v, want it to name pods of team-a and the reason", err)
+	}
+	if message := c.Tick(t.Context(), noon).Workloads[0].Message(); !strings.Contains(message, "listing Pods of namespace team-a: pods is forbidden") {
+		t.Errorf("message %q, want the reason", message)
+	}
+}
+
+// A list that expires between its pages is asked for as a whole. Half of it would look like a cluster whose pods have gone.
+func TestListThatExpiresIsReadWhole(t *testing.T) {
+	const pods = pageSize + 20
+	client := fake.NewClientset()
+	client.PrependReactor("list", "pods", func(action k8stesting.Action) (bool, runtime.Object, error) {
+		options := action.(k8stesting.ListActionImpl).ListOptions
+		if options.Continue != "" {
+			return true, nil, apierrors.NewResourceExpired("the continue token is too old")
+		}
+		list := &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}
+		for n := range pods {
+			if options.Limit > 0 && int64(n) == options.Limit {
+				list.Continue = "more"
+				break
+			}
+			list.Items = append(list.Items, *apiPod("ns", fmt.Sprint(n), "set"))
+		}
+		return true, list, nil
+	})
+	into := &store[*pod]{}
+	source := watchPods(client, "ns", into)
+	go source.run(t.Context())
+	eventually(t, "the first list", source.synced)
+	if n := len(into.all(nil)); n != pods {
+		t.Errorf("%d pods, want all %d", n, pods)
 	}
 }
 

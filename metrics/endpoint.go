@@ -71,7 +71,22 @@ func ParseURL(raw string) (Endpoint, error) {
 }
 
 func urlError(u *url.URL, problem string) error {
-	return fmt.Errorf("parsing the Prometheus URL %q: %s; %s", u.Redacted(), problem, urlForms)
+	return fmt.Errorf("parsing the Prometheus URL %q: %s; %s", forPeople(u), problem, urlForms)
+}
+
+var secretParameter = regexp.MustCompile(`(?i)token|key|secret|passw|auth|signature`)
+
+// forPeople is a URL for people and logs: without a password, and without the values of parameters that may be credentials.
+func forPeople(u *url.URL) string {
+	safe := *u
+	query := u.Query()
+	for name := range query {
+		if secretParameter.MatchString(name) {
+			query[name] = []string{"xxxxx"}
+			safe.RawQuery = query.Encode()
+		}
+	}
+	return safe.Redacted()
 }
 
 func parseHTTP(u *url.URL) (Endpoint, error) {
@@ -163,14 +178,14 @@ func (e Endpoint) BaseURL(apiServer string) string {
 	return base
 }
 
-// String is the endpoint as a user would write it, without a password.
+// String is the endpoint as a user would write it, without credentials.
 func (e Endpoint) String() string {
 	switch e.Kind {
 	case AutoEndpoint:
 		return "auto"
 	case HTTPEndpoint:
 		if u, err := url.Parse(e.URL); err == nil {
-			return u.Redacted()
+			return forPeople(u)
 		}
 		return e.URL
 	case KubeEndpoint:

@@ -16,6 +16,8 @@ func TestParseURL(t *testing.T) {
 		{"https://mimir.example/prometheus/?partial_response=false", "https://mimir.example/prometheus?partial_response=false", "https://mimir.example/prometheus?partial_response=false"},
 		{"http://[::1]:9090", "http://[::1]:9090", "http://[::1]:9090"},
 		{"http://user:secret@host", "http://user:xxxxx@host", "http://user:secret@host"},
+		{"http://host/p?b=1&a=2", "http://host/p?b=1&a=2", "http://host/p?b=1&a=2"},
+		{"http://host/?apiKey=secret&a=2", "http://host?a=2&apiKey=xxxxx", "http://host?apiKey=secret&a=2"},
 		{"kube://monitoring/prometheus:9090", "kube://monitoring/prometheus:9090", "https://api/api/v1/namespaces/monitoring/services/prometheus:9090/proxy"},
 		{"kube://monitoring/prometheus:web/", "kube://monitoring/prometheus:web", "https://api/api/v1/namespaces/monitoring/services/prometheus:web/proxy"},
 		{"kube://openshift-monitoring/https:thanos-querier:9091", "kube://openshift-monitoring/https:thanos-querier:9091", "https://api/api/v1/namespaces/openshift-monitoring/services/https:thanos-querier:9091/proxy"},

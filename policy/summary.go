@@ -12,18 +12,22 @@ type Summary struct {
 	Reason      Reason    `json:"reason"`
 	Message     string    `json:"message"`
 	Until       time.Time `json:"until,omitzero"`
-	// Signals are by name. A signal with a target and steps shows its target.
+	// Signals are by name. Of a signal with a target and steps it is the target, and the larger recommendation.
 	Signals map[Signal]SignalSummary `json:"signals"`
 }
 
 // SignalSummary is one signal of a Summary.
 type SignalSummary struct {
 	// Value is null if there is no sample that can be used.
-	Value       *float64 `json:"value"`
-	Target      float64  `json:"target"`
-	Recommended int      `json:"recommended"`
-	Missing     int      `json:"missing"`
-	Source      string   `json:"source,omitempty"`
+	Value *float64 `json:"value"`
+	// Target is 0 if the signal has steps only.
+	Target      float64 `json:"target"`
+	Recommended int     `json:"recommended"`
+	Missing     int     `json:"missing"`
+	// Reason, Detail and Source are those of the SignalDecision.
+	Reason Reason `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	Source string `json:"source,omitempty"`
 }
 
 // Summary renders the decision.
@@ -41,12 +45,15 @@ func (d *Decision) Summary() Summary {
 	}
 	for i := range d.Signals {
 		sd := &d.Signals[i]
-		if _, targeted := s.Signals[sd.Signal]; targeted {
-			continue
+		view := SignalSummary{
+			Target: sd.Target, Recommended: sd.Recommended, Missing: sd.Missing, Reason: sd.Reason, Detail: sd.Detail, Source: sd.Source,
 		}
-		view := SignalSummary{Target: sd.Target, Recommended: sd.Recommended, Missing: sd.Missing, Source: sd.Source}
 		if sd.Sampled > 0 {
 			view.Value = &sd.Value
+		}
+		if targeted, ok := s.Signals[sd.Signal]; ok {
+			targeted.Recommended = max(targeted.Recommended, sd.Recommended)
+			view = targeted
 		}
 		s.Signals[sd.Signal] = view
 	}

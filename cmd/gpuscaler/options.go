@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +87,7 @@ func (o *runOptions) settle(c *cluster, changed func(flag string) bool) error {
 	if o.leaseNamespace == "" {
 		o.leaseNamespace = defaultLeaseNamespace
 		if c.inCluster {
-			o.leaseNamespace = c.namespace
+			o.leaseNamespace = podNamespace(c)
 		}
 	}
 	if !c.explicit {
@@ -96,6 +98,19 @@ func (o *runOptions) settle(c *cluster, changed func(flag string) bool) error {
 	}
 	o.namespaces = []string{c.namespace}
 	return nil
+}
+
+// podNamespace is the namespace of the pod that the program runs in, found as client-go does: where --namespace names the one
+// to look at, the cluster's is another.
+func podNamespace(c *cluster) string {
+	if !c.explicit {
+		return c.namespace
+	}
+	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
+		return ns
+	}
+	text, _ := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace") // without it the default is as good as any
+	return cmp.Or(strings.TrimSpace(string(text)), defaultLeaseNamespace)
 }
 
 // problems returns everything that is wrong with the options.

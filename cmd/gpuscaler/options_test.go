@@ -80,6 +80,7 @@ func TestSettle(t *testing.T) {
 	pod := &cluster{inCluster: true, namespace: "gpus"}
 	laptop := &cluster{namespace: "team"}
 	chosen := &cluster{namespace: "team", explicit: true}
+	t.Setenv("POD_NAMESPACE", "gpus")
 	for _, c := range []struct {
 		name    string
 		cluster *cluster
@@ -89,6 +90,7 @@ func TestSettle(t *testing.T) {
 		refused bool
 	}{
 		{"pod", pod, func(*runOptions) {}, nil, runOptions{leaderElect: true, leaseNamespace: "gpus", listen: ":8080"}, false},
+		{"pod that looks at another namespace", &cluster{inCluster: true, namespace: "team", explicit: true}, func(*runOptions) {}, nil, runOptions{leaderElect: true, leaseNamespace: "gpus", listen: ":8080", namespaces: []string{"team"}}, false},
 		{"pod without election", pod, func(*runOptions) {}, []string{"leader-elect"}, runOptions{leaseNamespace: "gpus", listen: ":8080"}, false},
 		{"dry run in a pod", pod, func(o *runOptions) { o.dryRun = true }, nil, runOptions{leaseNamespace: "gpus"}, false},
 		{"laptop", laptop, func(*runOptions) {}, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080"}, false},

@@ -25,7 +25,8 @@ type screen struct {
 func newScreen(out io.Writer) *screen {
 	return &screen{out: out, size: func() (int, int) {
 		if f, ok := out.(*os.File); ok {
-			if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+			// A terminal without a size, as script and some CI systems make, says 0.
+			if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
 				return width, height
 			}
 		}

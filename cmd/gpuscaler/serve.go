@@ -59,7 +59,9 @@ func serveWhile(ctx context.Context, listener net.Listener, handler http.Handler
 	err := run(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = server.Shutdown(closing) // after a second what is still being answered is cut off
+	if server.Shutdown(closing) != nil {
+		_ = server.Close() // what is still being answered is cut off
+	}
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
 		return errors.Join(err, fmt.Errorf("serving at %s: %w", listener.Addr(), serveErr))
 	}

@@ -106,11 +106,12 @@ func newSource(name string, options metrics.Options) (*source, error) {
 	return &source{reader{prometheus}, name}, nil
 }
 
-// prometheusOptions are what all ways to Prometheus have in common. A request may take four fifths of the interval, so
-// that one that hangs is over before the next begins.
+// prometheusOptions are what all ways to Prometheus have in common. A request may take three quarters of the interval, so
+// that one that hangs is over before the next begins; the controller gives up a little later, so that the reader's words tell
+// which server it was.
 func prometheusOptions(interval, maxSampleAge time.Duration) metrics.Options {
 	return metrics.Options{
-		ClientOptions: metrics.ClientOptions{Timeout: interval * 4 / 5},
+		ClientOptions: metrics.ClientOptions{Timeout: interval * 3 / 4},
 		MaxSampleAge:  maxSampleAge,
 	}
 }

@@ -163,6 +163,26 @@ func TestLog(t *testing.T) {
 	klog.ClearLogger()
 }
 
+// TestHangingPrometheusIsNamed wants to be told which server does not answer, not just that a time is over.
+func TestHangingPrometheusIsNamed(t *testing.T) {
+	api := newAPIServer(t)
+	over := make(chan struct{})
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-over:
+		}
+	}))
+	defer hanging.Close()
+	defer close(over)
+	got := invoke(t, "", "plan", "deployment/vision", "-o", "json", "--interval=500ms", "--kubeconfig", api.kubeconfig, "--prometheus-url", hanging.URL)
+	for _, want := range []string{`"reason": "NoData"`, "querying Prometheus at " + hanging.URL + ": unreachable: no complete reply within the time limit"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("%s\nlacks %s", got, want)
+		}
+	}
+}
+
 // TestServeWhile serves as long as the function runs, and ends it when serving fails.
 func TestServeWhile(t *testing.T) {
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })

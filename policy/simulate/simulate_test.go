@@ -291,7 +291,7 @@ func TestJSON(t *testing.T) {
 	want := `{"ticks":[{"time":"2026-01-01T00:00:00Z","replicas":1,"ready":1,"loading":0,"unschedulable":0,` +
 		`"recommended":1,"guarded":1,"stabilized":1,"limited":1,"desired":1,"reason":"WithinTolerance",` +
 		`"message":"running-requests is 10 for a target of 10, within tolerance",` +
-		`"signals":{"running-requests":{"value":10,"target":10,"recommended":1,"missing":0}}}],` +
+		`"signals":{"running-requests":{"value":10,"target":10,"recommended":1,"missing":0,"reason":"WithinTolerance"}}}],` +
 		`"score":{"gpuHours":0,"scaleUps":0,"scaleDowns":0,"reversals":0,"minutesOverTarget":0}}`
 	expectText(t, "JSON", asJSON(t, s), want)
 	closed := closedDay(t)

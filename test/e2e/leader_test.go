@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,19 @@ func elected(t *testing.T, ns, prometheus string) *process {
 func (p *process) leads() bool {
 	text, err := get("http://" + p.listen + "/metrics")
 	return err == nil && strings.Contains(string(text), "\ngpuscaler_leader 1")
+}
+
+// wantWrites wants that many writes in the audit log, which may come after the reply, and no more.
+func (d deployment) wantWrites(n int) {
+	d.t.Helper()
+	check := func() error {
+		if writes := d.writes(); len(writes) != n {
+			return fmt.Errorf("%d writes, want %d: %v", len(writes), n, writes)
+		}
+		return nil
+	}
+	bed.WaitFor(d.t, 5*time.Second, "the writes", check)
+	bed.Holds(d.t, time.Second, "no further write", check)
 }
 
 // The leader killed with two running: the other takes over in under 20 s, and exactly one of them writes.
@@ -41,10 +55,8 @@ func TestLeaderKilled(t *testing.T) {
 
 	l.SetLoad(200)
 	d.waitReplicas(4, 15*time.Second)
-	if writes := d.writes(); len(writes) != 1 {
-		t.Errorf("%d writes for one step with two controllers: %v", len(writes), writes)
-	}
 	d.waitReady(4)
+	d.wantWrites(1)
 
 	leader.kill()
 	killed := time.Now()
@@ -56,9 +68,7 @@ func TestLeaderKilled(t *testing.T) {
 	if !standby.leads() {
 		t.Error("the standby does not say that it leads now")
 	}
-	if writes := d.writes(); len(writes) != 2 {
-		t.Errorf("%d writes for two steps: %v", len(writes), writes)
-	}
+	d.wantWrites(2)
 
 	// A leader that ends in order hands over at once.
 	next := elected(t, ns, p.URL())
