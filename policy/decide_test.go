@@ -332,6 +332,31 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// With ticks so far apart that two of them are longer than a sample may be old, it takes more than two to make a gap.
+func TestGapOfSlowTicks(t *testing.T) {
+	for missing, want := range map[int]Reason{2: ReadyForNewScale, 3: Gap} {
+		spec := mustParse(t, map[string]string{"max-replicas": "10", "target.gpu-utilization": "50", "scale-down.stabilization": "1m"})
+		spec.Interval = time.Minute
+		w := world{replicas: 4, now: testStart, spec: spec}
+		var last Decision
+		for _, v := range slices.Concat(repeat(5, 1), repeat(none, missing), repeat(5, 1)) {
+			o := w.seen(v)
+			last = w.tick(o)
+			w.now = w.now.Add(spec.Interval - testInterval)
+		}
+		if last.Reason != want {
+			t.Errorf("%d ticks of a minute without data: %s, want %s", missing, last.Reason, want)
+		}
+	}
+}
+
+// A decision that changes nothing leaves no event.
+func TestWroteNothing(t *testing.T) {
+	if s := (State{}).Wrote(Decision{Current: 3, Desired: 3}, testStart); len(s.Events) != 0 {
+		t.Errorf("events %v", s.Events)
+	}
+}
+
 func TestRaiseOnlySignals(t *testing.T) {
 	base := map[string]string{"max-replicas": "20", "scale-down.stabilization": "0s"}
 	reading := func(s Signal, v float64) Reading {

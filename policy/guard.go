@@ -22,9 +22,6 @@ func (s *State) guards(spec *Spec, b bounds, seen *Observation, t trust, now tim
 	if end := s.gapOver(spec); now.Before(end) {
 		g.raiseFloor(Stage{Replicas: seen.Replicas, Reason: Gap, Until: end})
 	}
-	if seen.RaiseOnly != "" {
-		g.raiseFloor(Stage{Replicas: seen.Replicas, Reason: seen.RaiseOnly})
-	}
 	return g
 }
 
