@@ -50,7 +50,7 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 	if from.Spec.Replicas != nil {
 		d.replicas = int(*from.Spec.Replicas)
 	}
-	if from.DeletionTimestamp != nil || !optedIn(from.Annotations) {
+	if from.DeletionTimestamp != nil || !policy.OptedIn(from.Annotations) {
 		return d, false
 	}
 	d.annotations = make(map[string]string)
@@ -60,13 +60,6 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 		}
 	}
 	return d, true
-}
-
-// optedIn reports whether a Deployment means to be scaled. A value that is neither true nor false must be told as an
-// error, so it counts.
-func optedIn(annotations map[string]string) bool {
-	v, ok := annotations[policy.Prefix+"enabled"]
-	return ok && v != "false"
 }
 
 func (d *deployment) owner() types.UID { return "" }

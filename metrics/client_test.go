@@ -97,7 +97,7 @@ func TestBadReplies(t *testing.T) {
 				answer(w, tt.status, tt.typ, tt.body)
 			})
 			result, err := readUtilization(p)
-			if !errors.Is(err, tt.kind) || !errors.Is(KindOf(err), tt.kind) {
+			if !errors.Is(err, tt.kind) || !errors.Is(kindOf(err), tt.kind) {
 				t.Fatalf("error %v is not of kind %q", err, tt.kind)
 			}
 			if !strings.Contains(err.Error(), tt.message) || strings.ContainsAny(err.Error(), "\n<") || len(err.Error()) > 600 {
@@ -324,4 +324,16 @@ func checkRequest(t *testing.T, r *http.Request, method string) {
 	if err != nil || timeout <= 0 || timeout > DefaultTimeout {
 		t.Errorf("timeout %q", r.FormValue("timeout"))
 	}
+}
+
+// kindOf returns the first of the kinds that an error is, nil if it is none: an error is of one kind only.
+func kindOf(err error) error {
+	for _, kind := range []error{
+		ErrUnreachable, ErrUnauthorized, ErrUnavailable, ErrRefused, ErrMalformed, ErrPartial, ErrNoSource,
+	} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -277,16 +276,4 @@ func (p *Prometheus) rangeQuery(ctx context.Context, spec signalSpec, params url
 
 func unixSeconds(t time.Time) string {
 	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64)
-}
-
-// KindOf returns which of this package's kinds an error is, or nil if it is none of them.
-func KindOf(err error) error {
-	for _, kind := range []error{
-		ErrUnreachable, ErrUnauthorized, ErrUnavailable, ErrRefused, ErrMalformed, ErrPartial, ErrNoSource,
-	} {
-		if errors.Is(err, kind) {
-			return kind
-		}
-	}
-	return nil
 }

@@ -68,8 +68,12 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Enabled reports whether the annotations opt in.
-func Enabled(annotations map[string]string) bool { return annotations[Prefix+"enabled"] == "true" }
+// OptedIn reports whether a Deployment means to be scaled. A value that is neither true nor false must be told as an error, so
+// it counts.
+func OptedIn(annotations map[string]string) bool {
+	enabled, given := annotations[Prefix+"enabled"]
+	return given && enabled != "false"
+}
 
 // Annotated reports whether any annotation is ours.
 func Annotated(annotations map[string]string) bool {

@@ -157,8 +157,7 @@ func (o *planOptions) try(ctx context.Context, c *cluster) error {
 	case err != nil:
 		return clusterError(err, c)
 	}
-	// Any other value than false asks to be scaled, and a wrong one is shown as such.
-	if enabled, given := d.Annotations[policy.Prefix+"enabled"]; !given || enabled == "false" {
+	if !policy.OptedIn(d.Annotations) {
 		return fmt.Errorf("the Deployment %q in namespace %q does not ask to be scaled: annotate it with %senabled: \"true\"; `gpuscaler check` checks the annotations", o.deployment, c.namespace, policy.Prefix)
 	}
 	return nil
