@@ -211,3 +211,23 @@ func TestFlappingReasonIsNotLoggedEveryTick(t *testing.T) {
 		t.Errorf("the last line %s does not tell the lasting reason %s", last, reason)
 	}
 }
+
+// A Deployment whose first pod still loads has nothing to be read, which is no fault to be told. Once a pod is ready, it is.
+func TestNoEventBeforeAPodIsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		events := b.withEvents()
+		b.reader.fail = map[policy.Signal]error{policy.RunningRequests: errNoPast}
+		b.deploy("a", 1, asks(policy.RunningRequests))
+		b.run("a", "uid-a", 1, policy.Loading)
+		b.tick(0)
+		if got := drain(events); len(got) != 0 {
+			t.Errorf("events %q while the only pod loads, want none", got)
+		}
+		b.run("a", "uid-a", 1, policy.Ready)
+		b.tick(1)
+		if got := drain(events); len(got) != 1 || !strings.HasPrefix(got[0], "Warning NoData ") {
+			t.Errorf("events %q, want one Warning NoData", got)
+		}
+	})
+}
