@@ -91,6 +91,8 @@ func Parse(annotations map[string]string, settings Settings) (Spec, Problems) {
 	p := parser{settings: settings, given: map[string]string{}}
 	p.spec = Spec{
 		MinReplicas:  1,
+		CapacityWait: 15 * time.Minute,
+		OverrideHold: 10 * time.Minute,
 		MaxSampleAge: settings.MaxSampleAge,
 		Interval:     settings.Interval,
 		ScaleUp: Rules{

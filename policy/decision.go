@@ -24,8 +24,36 @@ type Decision struct {
 	Reason Reason
 	// Until is when that reason ends by itself, zero if no time can be told.
 	Until time.Time
+	// Fleet is what the pods are worth.
+	Fleet Fleet
+	// Notes tell what else is to be known, whether or not it changed a number: at most one for each Reason.
+	Notes []Note
 	// Signals tells for each signal of the Spec what was read and what it asks for.
 	Signals []SignalDecision
+}
+
+// Fleet counts the replicas by what they are worth. During a rollout the pods beyond spec.replicas are among them.
+type Fleet struct {
+	// Ready pods serve; those that ceased to be Ready just now are among them.
+	Ready int
+	// Loading pods are on their way and credited: placed, or about to be. Fresh are those of them that have no node yet.
+	Loading, Fresh int
+	// Overdue pods have a node and should be Ready by now.
+	Overdue int
+	// Unschedulable replicas have no node, or not even a pod, and will not get one soon.
+	Unschedulable int
+	// Startup is how long a new replica is taken to need from its node to Ready.
+	Startup time.Duration
+}
+
+// Placed returns how many replicas hold their GPUs.
+func (f *Fleet) Placed() int { return f.Ready + f.Loading - f.Fresh + f.Overdue }
+
+// Note is something to be known beside the outcome.
+type Note struct {
+	Reason Reason
+	// Text is a sentence for people.
+	Text string
 }
 
 // Stage is the number of replicas after one stage.

@@ -27,9 +27,7 @@ func (k Key) Inert() bool { return slices.Contains(inert, k.Name) }
 func Keys() []Key { return slices.Clone(keys) }
 
 // inert are the keys that are read and checked, but that no decision looks at yet.
-var inert = []string{
-	"startup", "max-pending", "capacity-wait", "idle-after", "activate-on", "override-hold", "scale-down.order", "not-responding", "scrape",
-}
+var inert = []string{"scrape"}
 
 const (
 	// maxWindow and maxPeriod are HPA's limits (validation of stabilizationWindowSeconds and periodSeconds).
@@ -99,7 +97,7 @@ var keys = []Key{
 	{"max-pending", "whole number or all", "all for capacity-wait, then 1", "unschedulable pods left waiting as a request for capacity", parseMaxPending},
 	{
 		"capacity-wait", "duration", "15m", "how long a cluster autoscaler is given to add nodes",
-		func(s *Spec, _ Signal, v string) error { return duration(new(time.Duration), v, 0, maxDuration) },
+		func(s *Spec, _ Signal, v string) error { return duration(&s.CapacityWait, v, 0, maxDuration) },
 	},
 	{
 		"idle-after", "duration", "–", `with min-replicas "0": scale to zero when no work was seen for this long`,
@@ -117,15 +115,21 @@ var keys = []Key{
 	},
 	{
 		"override-hold", "duration", "10m", "how long a person's own change of replicas is respected",
-		func(s *Spec, _ Signal, v string) error { return duration(new(time.Duration), v, 0, maxDuration) },
+		func(s *Spec, _ Signal, v string) error { return duration(&s.OverrideHold, v, 0, maxDuration) },
 	},
 	{
 		"scale-down.order", "default or least-busy", "default", "which pods are removed first",
-		func(_ *Spec, _ Signal, v string) error { return oneOf(v, "default", "least-busy") },
+		func(s *Spec, _ Signal, v string) error {
+			s.LeastBusy = v == "least-busy"
+			return oneOf(v, "default", "least-busy")
+		},
 	},
 	{
-		"not-responding", "warn or stop", "warn", "what to do when adding replicas does not lower the signal",
-		func(_ *Spec, _ Signal, v string) error { return oneOf(v, "warn", "stop") },
+		"not-responding", "warn or stop", "warn", "what to do when adding replicas does not lower the signal; gpu-memory stops by default",
+		func(s *Spec, _ Signal, v string) error {
+			s.StopNotResponding, s.WarnNotResponding = v == "stop", v == "warn"
+			return oneOf(v, "warn", "stop")
+		},
 	},
 	{"scrape", `"8000/metrics"`, "–", "read engine signals straight from the pods at this port and path", parseScrape},
 }
@@ -181,11 +185,12 @@ func parseStartup(s *Spec, _ Signal, value string) error {
 	return nil
 }
 
-func parseMaxPending(_ *Spec, _ Signal, value string) error {
+func parseMaxPending(s *Spec, _ Signal, value string) error {
+	n := AllPending
+	s.MaxPending = &n
 	if value == "all" {
 		return nil
 	}
-	var n int
 	if err := whole(&n, value, 0); err != nil {
 		return fmt.Errorf("%w, or all", err)
 	}

@@ -10,6 +10,23 @@ type Observation struct {
 	Pods []Pod
 	// Readings are the signals that were read, in any order. A signal of the Spec that is not among them is missing.
 	Readings []Reading
+	// Rollout says that pods of more than one template live: some are to be replaced.
+	Rollout bool
+	// CrashLoop, if not empty, says in words why none of the newest template's pods comes up: CrashLoopBackOff, ImagePullBackOff and the like.
+	CrashLoop string
+	// Free is how many pods of the template the nodes could place now, beside those that are placed. It counts only if FreeKnown.
+	Free      int
+	FreeKnown bool
+	// Lacking tells in words what there is too little of to place or to create a further pod, empty if that is not known.
+	Lacking string
+	// Refused says that pods are not even created: a quota or an admission stands against it.
+	Refused bool
+	// Started are the times from node to Ready of the pods that became Ready for the first time since the last Observation.
+	Started []time.Duration
+	// Hand tells who has set spec.replicas last.
+	Hand Hand
+	// Rival names another autoscaler that scales the same Deployment, empty if there is none.
+	Rival string
 	// Frozen, if not empty, forbids every change: InvalidAnnotations or Conflict.
 	Frozen Reason
 	// RaiseOnly, if not empty, forbids lowering: InvalidAnnotations, while the last good Spec stands in.
@@ -45,10 +62,42 @@ func (p Phase) String() string {
 type Pod struct {
 	Name  string
 	Phase Phase
-	// Since is when the pod entered its Phase: for a Ready pod the last transition to Ready.
-	// Zero means long ago.
+	// Since is when the pod entered its Phase: for a Ready pod the last transition to Ready, for one that is not Ready any more
+	// the transition to that. Zero means long ago.
 	Since time.Time
+	// Scheduled is when a node was found. Zero means that none has been found yet; for a Ready pod, that it is not known.
+	Scheduled time.Time
+	// Served says that the pod has been Ready before, though it need not be now.
+	Served bool
+	// Restarts counts the restarts of its containers since it was scheduled.
+	Restarts int
 }
+
+// Hand tells who has set spec.replicas last.
+type Hand struct {
+	By HandKind
+	// Manager is the field manager, for people.
+	Manager string
+	// Time is when, to the second; zero if that is not known.
+	Time time.Time
+}
+
+// HandKind is whose hand it was.
+type HandKind uint8
+
+// The kinds of hands.
+const (
+	// NoHand: nobody has set them since the Deployment was created, or it is not known who has.
+	NoHand HandKind = iota
+	// OurHand: this program, be it another process.
+	OurHand
+	// PersonsHand: a person, through kubectl scale, edit or patch.
+	PersonsHand
+	// ResettingHand: an apply, Helm or a GitOps controller, that knows nothing of load.
+	ResettingHand
+	// CreatorsHand: whoever created the Deployment, and nobody since.
+	CreatorsHand
+)
 
 // Sample is one reading of a signal.
 type Sample struct {

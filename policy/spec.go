@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -21,6 +22,16 @@ type Spec struct {
 	Schedule []Span
 	// Startup is how long a new replica takes to serve, 0 to learn it.
 	Startup time.Duration
+	// MaxPending is how many unschedulable pods may be left waiting, AllPending for any number. Nil means all for CapacityWait and then one.
+	MaxPending *int
+	// CapacityWait is how long a cluster autoscaler is given to add nodes.
+	CapacityWait time.Duration
+	// OverrideHold is how long a person's own change of replicas is respected.
+	OverrideHold time.Duration
+	// LeastBusy asks that the least busy pods are removed first. Decide does not look at it.
+	LeastBusy bool
+	// StopNotResponding forbids raises that have shown not to help. GPUMemory is stopped in any case, unless WarnNotResponding was asked for.
+	StopNotResponding, WarnNotResponding bool
 	// IdleAfter is how long no work must be seen before scaling to zero, 0 for never.
 	IdleAfter time.Duration
 	// ActivateOn is the workload signal that wakes the Deployment from zero, empty if none does.
@@ -60,6 +71,9 @@ func (s *Spec) Signals() []Signal {
 	slices.SortFunc(list, compareSignals)
 	return list
 }
+
+// AllPending is the MaxPending that leaves all unschedulable pods waiting.
+const AllPending = math.MaxInt32
 
 // Rules are HPA's scaling rules of one direction.
 type Rules struct {

@@ -46,6 +46,16 @@ func (s State) Wrote(d Decision, now time.Time) State {
 	return s
 }
 
+// Lasted returns the State of a controller that is known to have gone on until a time, though it did not write down that nothing
+// changed: the newest recommendation is taken to have lasted until then.
+func (s State) Lasted(until time.Time) State {
+	s.Newest.Time = later(s.Newest.Time, until)
+	return s
+}
+
+// Edited returns the State after the annotations were edited: what was stopped for good may be tried again.
+func (s State) Edited() State { return s }
+
 // seed starts an empty State from the current replicas, as the HPA does (recordInitialRecommendation).
 func (s *State) seed(replicas int, now time.Time) {
 	if s.Newest.Time.IsZero() {

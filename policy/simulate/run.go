@@ -96,7 +96,11 @@ func (r *run) tick(at time.Duration) error {
 	if err := r.observe(at, now); err != nil {
 		return err
 	}
-	decision, state := policy.Decide(r.scenario.Spec, r.state, r.seen, now)
+	decide := r.scenario.Decide
+	if decide == nil {
+		decide = policy.Decide
+	}
+	decision, state := decide(r.scenario.Spec, r.state, r.seen, now)
 	r.state = state
 
 	t := Tick{Time: now, Replicas: r.replicas, Summary: decision.Summary(), Events: events}

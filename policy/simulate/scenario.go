@@ -29,6 +29,8 @@ const (
 type Scenario struct {
 	// Spec is what the Deployment's annotations ask for.
 	Spec policy.Spec
+	// Decide stands in for policy.Decide where another scaler is to be compared, nil for ours. It is called once a tick.
+	Decide func(policy.Spec, policy.State, policy.Observation, time.Time) (policy.Decision, policy.State)
 	// Disabled says that the annotations do not opt in: decisions are shown, and nothing is written.
 	Disabled bool
 	// Start is the time of the first tick, Interval the time between two, and the last tick is at most Duration after
