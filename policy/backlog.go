@@ -21,16 +21,28 @@ var (
 	gpuCompanions = []companion{{GPUUtilization, 75}}
 )
 
-// Companions returns the signals that are read beside the queue if they can be: they tell how far an empty queue may lower.
+// Companions returns the signals that are read beside those of Signals if they can be: what tells how far an empty queue may lower, what
+// tells a hang or a pause from idleness, and what tells that a signal did not respond although no more load came.
 func (s *Spec) Companions() []Signal {
-	if !s.tracks(QueueDepth) {
-		return nil
-	}
 	var list []Signal
-	for _, c := range slices.Concat(engineCompanions, gpuCompanions) {
-		if !s.tracks(c.signal) {
-			list = append(list, c.signal)
+	add := func(signals ...Signal) {
+		for _, signal := range signals {
+			if !slices.Contains(list, signal) && !slices.Contains(s.Signals(), signal) {
+				list = append(list, signal)
+			}
 		}
+	}
+	if s.tracks(QueueDepth) {
+		for _, c := range slices.Concat(engineCompanions, gpuCompanions) {
+			add(c.signal)
+		}
+		add(TokensPerSecond)
+	}
+	if s.looksAtRates() {
+		add(QueueDepth, RunningRequests)
+	}
+	if s.StopNotResponding {
+		add(RequestsPerSecond)
 	}
 	return list
 }
@@ -49,16 +61,16 @@ func (s *Spec) targetOf(signal Signal) float64 {
 }
 
 // backlog corrects what the queue asks for.
-func (s *SignalDecision) backlog(spec *Spec, state *State, seen *Observation, t tally, now time.Time) {
+func (s *SignalDecision) backlog(d *Decision, spec *Spec, state *State, seen *Observation, t tally, now time.Time) {
 	switch current := seen.Replicas; {
 	case s.Recommended > current && t.loading > 0:
 		// The requests that wait for the loading pods would be counted again at each tick.
 		ready := t.sampled + t.missing
 		s.Recommended = min(s.Recommended, max(ready+t.loading, 2*ready, current))
 	case s.Recommended < current:
-		needed, by := carried(spec, seen, engineCompanions, now)
+		needed, by := d.carried(spec, state, seen, engineCompanions, now)
 		if by == "" {
-			needed, by = carried(spec, seen, gpuCompanions, now)
+			needed, by = d.carried(spec, state, seen, gpuCompanions, now)
 		}
 		if by == "" {
 			needed, by = current, s.Signal
@@ -76,13 +88,13 @@ func (s *SignalDecision) backlog(spec *Spec, state *State, seen *Observation, t 
 
 // carried returns the replicas that carry the load at or below the targets of the companions, and which of them asks for most;
 // none if none has samples.
-func carried(spec *Spec, seen *Observation, companions []companion, now time.Time) (replicas int, by Signal) {
+func (d *Decision) carried(spec *Spec, state *State, seen *Observation, companions []companion, now time.Time) (replicas int, by Signal) {
 	for _, c := range companions {
 		reading := seen.reading(c.signal)
 		if reading == nil || reading.Problem != "" || reading.PerWorkload {
 			continue
 		}
-		t := count(seen, reading, spec.MaxSampleAge, now)
+		t := d.Fleet.count(spec, state, seen, reading, now)
 		if t.sampled == 0 {
 			continue
 		}

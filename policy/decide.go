@@ -13,36 +13,49 @@ import "time"
 // the write has succeeded.
 func Decide(spec Spec, state State, seen Observation, now time.Time) (Decision, State) {
 	state.seed(seen.Replicas, now)
+	state.resume(&spec, now)
 	state.forget(&spec, now)
-	d := Decision{Time: now, Current: seen.Replicas}
+	d := Decision{Time: now, Current: seen.Replicas, lacking: seen.Lacking, rival: seen.Rival}
+	state.attribute(&spec, &seen, &d, now)
+	state.Startups = state.Startups.learn(seen.Started)
+	d.Fleet = state.census(&spec, &seen, now)
 
 	b := spec.bounds(now)
-	if fixed, ok := withoutMetrics(&spec, b, &seen); ok {
+	if fixed, ok := d.withoutMetrics(&spec, &state, b, &seen, now); ok {
 		d.fix(fixed)
 	} else {
+		state.read(&spec, &seen, now)
 		trust := d.recommend(&spec, &state, &seen, now)
 		state.watch(&spec, trust, now)
-		g := state.guards(&spec, b, &seen, trust, now)
+		state.rest(&spec, &seen, &d, now)
+		g := d.guards(&spec, &state, b, &seen, trust, now)
 		d.guard(g)
 		d.stabilize(&spec, &state, now)
-		if !g.holds(trust, d.Recommended.Replicas) {
+		if !trust.holds(d.Recommended.Replicas, d.Current) {
 			state.record(d.Recommended.Replicas, now)
 		}
 		d.limit(&spec, &state, now)
 		d.guardAgain(g, &spec, &state, now)
-		d.bound(&spec, &state, b, now)
+		d.bound(&spec, &state, b, g, now)
+		d.noteClash(g)
 	}
 	d.settle()
-	d.freeze(&spec, &seen)
+	d.freeze(&spec, &state, &seen, now)
+	d.noteFleet(&spec, &state, &seen, now)
+	if d.Desired > d.Current {
+		d.load, d.loaded = seen.load(&spec, now)
+	}
 	return d, state
 }
 
-// withoutMetrics decides what needs no signal: a Deployment at zero is left there, and replicas outside the bounds jump
+// withoutMetrics decides what needs no signal: what to do at zero, what a reset took away, and replicas outside the bounds, which jump
 // to the bound. Like the HPA it leaves the windows alone. A maximum lowered by the schedule is no jump: see bound.
-func withoutMetrics(spec *Spec, b bounds, seen *Observation) (Stage, bool) {
-	switch {
+func (d *Decision) withoutMetrics(spec *Spec, state *State, b bounds, seen *Observation, now time.Time) (Stage, bool) {
+	switch restored := state.restored(b, now); {
 	case seen.Replicas == 0:
-		return Stage{Reason: ScalingDisabled}, true
+		return d.atZero(spec, state, b, seen, now), true
+	case restored > seen.Replicas:
+		return Stage{Replicas: restored, Reason: ReplicasReset}, true
 	case seen.Replicas > b.highest && b.maximum > spec.MaxReplicas:
 		return b.upper(), true
 	case seen.Replicas > b.highest:
@@ -62,9 +75,13 @@ func (d *Decision) fix(bounded Stage) {
 }
 
 // bound keeps the number within minimum and maximum, with or without metrics. More than a maximum that the schedule has lowered is
-// brought there by the scale-down policies.
-func (d *Decision) bound(spec *Spec, state *State, b bounds, now time.Time) {
+// brought there by the scale-down policies. The last replica goes when no work has been seen for long enough.
+func (d *Decision) bound(spec *Spec, state *State, b bounds, g guards, now time.Time) {
 	d.Bounded = Stage{Replicas: d.Limited.Replicas, Reason: DesiredWithinRange}
+	if d.Limited.Replicas <= 1 && g.floor.Replicas == 0 && state.mayRest(spec, b, now) {
+		d.Bounded = d.lowered(Stage{Reason: Idle}, spec, state, now)
+		return
+	}
 	if lower := b.lower(); d.Limited.Replicas < lower.Replicas {
 		d.Bounded = lower
 	}
@@ -74,13 +91,17 @@ func (d *Decision) bound(spec *Spec, state *State, b bounds, now time.Time) {
 }
 
 // freeze lets what outranks even the bounds have the last word: a frozen Deployment and a paused direction.
-func (d *Decision) freeze(spec *Spec, seen *Observation) {
+func (d *Decision) freeze(spec *Spec, state *State, seen *Observation, now time.Time) {
 	var reason Reason
+	var until time.Time
 	switch change := d.Desired - d.Current; {
 	case change == 0:
 		return
 	case seen.Frozen != "":
 		reason = seen.Frozen
+	case state.fought(now):
+		reason, until = Conflict, state.Hands.StoppedUntil
+		d.rival = state.Hands.name()
 	case change < 0 && seen.RaiseOnly != "":
 		reason = seen.RaiseOnly
 	case change > 0 && spec.Paused&Up != 0, change < 0 && spec.Paused&Down != 0:
@@ -88,6 +109,6 @@ func (d *Decision) freeze(spec *Spec, seen *Observation) {
 	default:
 		return
 	}
-	d.Bounded = Stage{Replicas: d.Current, Reason: reason}
-	d.Desired, d.Reason, d.Until = d.Current, reason, time.Time{}
+	d.Bounded = Stage{Replicas: d.Current, Reason: reason, Until: until}
+	d.Desired, d.Reason, d.Until = d.Current, reason, until
 }

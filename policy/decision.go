@@ -30,6 +30,22 @@ type Decision struct {
 	Notes []Note
 	// Signals tells for each signal of the Spec what was read and what it asks for.
 	Signals []SignalDecision
+
+	// lacking is what a further pod lacks, and rival who else scales; both in words.
+	lacking, rival string
+	// load is what arrives now, if loaded says that it is known.
+	load   float64
+	loaded bool
+}
+
+// note adds something to be known. The first of a Reason stays.
+func (d *Decision) note(reason Reason, text string) {
+	for i := range d.Notes {
+		if d.Notes[i].Reason == reason {
+			return
+		}
+	}
+	d.Notes = append(d.Notes, Note{Reason: reason, Text: text})
 }
 
 // Fleet counts the replicas by what they are worth. During a rollout the pods beyond spec.replicas are among them.
@@ -83,6 +99,9 @@ type SignalDecision struct {
 	// Detail tells in words what is behind Reason.
 	Detail string
 
+	// most is the largest sample, in thousandths; perWorkload says that there is but one.
+	most        int64
+	perWorkload bool
 	// steps and band are the band that asks for Recommended, nil if none does.
 	steps *Steps
 	band  int

@@ -9,15 +9,23 @@ import (
 
 // Message tells the decision in a sentence for people: what was read, what it asks for, and what holds it.
 func (d *Decision) Message() string {
-	held := d.held()
-	asks := d.asks()
-	switch {
-	case held == "":
-		return asks
-	case asks == "":
-		return held
+	parts := make([]string, 0, 2+len(d.Notes))
+	for _, text := range []string{d.asks(), d.held()} {
+		if text != "" {
+			parts = append(parts, text)
+		}
 	}
-	return asks + "; " + held
+	for _, n := range d.Notes {
+		if n.Reason != d.Reason || !toldBy(n.Reason) {
+			parts = append(parts, n.Text)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// toldBy reports whether the text of a reason says already what its note does.
+func toldBy(r Reason) bool {
+	return r == UnschedulablePods || r == GaveBack || r == CrashLoop
 }
 
 // Leading returns the signal that asks for the recommended number, nil if none does. One that abstains leads only where all do.
@@ -119,6 +127,32 @@ func (d *Decision) reasonText() string {
 		return fmt.Sprintf("the maximum is %d", d.Desired)
 	case TooFewReplicas:
 		return fmt.Sprintf("the minimum is %d", d.Desired)
+	case LoadingPods:
+		if d.Fleet.Loading == 0 {
+			return "the new pods have not shown yet what they carry: " + keeps
+		}
+		return fmt.Sprintf("%d on their way: %s", d.Fleet.Loading, keeps)
+	case UnschedulablePods:
+		return d.shortText() + ": " + keeps
+	case GaveBack:
+		return fmt.Sprintf("what waits without a place is given back (%s): %s", d.shortText(), keeps)
+	case CrashLoop:
+		return "no pod of the newest template comes up: " + keeps
+	case NotResponding:
+		return "more replicas have not lowered it: " + keeps
+	case Stalled:
+		return "requests wait on all ready pods and no token comes: " + keeps
+	case Override:
+		return "a person set the replicas: " + keeps
+	case ReplicasReset:
+		return "the replicas were reset: " + keeps
+	case Idle:
+		if d.Current == 0 {
+			return "no work is seen: replicas stay at 0"
+		}
+		return "no work has been seen for long enough: replicas go to 0"
+	case Activated:
+		return fmt.Sprintf("work is seen: replicas go to %d", d.Desired)
 	case ScalingDisabled:
 		return "scaling is disabled since spec.replicas is 0"
 	case Scheduled:
@@ -128,7 +162,11 @@ func (d *Decision) reasonText() string {
 	case InvalidAnnotations:
 		return "the annotations are invalid: " + keeps
 	case Conflict:
-		return "another autoscaler owns this Deployment: " + keeps
+		rival := d.rival
+		if rival == "" {
+			rival = "another autoscaler"
+		}
+		return fmt.Sprintf("%s changes the same replicas: %s", rival, keeps)
 	}
 	return ""
 }

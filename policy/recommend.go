@@ -53,6 +53,12 @@ func (d *Decision) recommend(spec *Spec, state *State, seen *Observation, now ti
 	return t
 }
 
+// read keeps account of what the signals say of single pods, before they are asked.
+func (s *State) read(spec *Spec, seen *Observation, now time.Time) {
+	s.watchStalls(spec, seen, now)
+	s.watchRates(spec, seen, now)
+}
+
 // abstain makes the signal ask for no change.
 func (s *SignalDecision) abstain(current int) {
 	s.Recommended, s.steps, s.abstains = current, nil, true
@@ -60,7 +66,7 @@ func (s *SignalDecision) abstain(current int) {
 
 // incomplete reports whether rule 1 forbids lowering because of this signal.
 func (s *SignalDecision) incomplete() bool {
-	return s.Reason == NoData || s.Reason == StaleData || s.Reason == PartialData
+	return s.Reason == NoData || s.Reason == StaleData || s.Reason == PartialData || s.Reason == Stalled
 }
 
 // distrust forbids lowering. The first reason found is told.
@@ -76,8 +82,8 @@ func (s *SignalDecision) outcome(current int) Reason {
 	switch {
 	case s.Recommended != current:
 		return ReadyForNewScale
-	case s.Reason == WithinTolerance:
-		return WithinTolerance
+	case s.Reason == WithinTolerance, s.Reason == LoadingPods, s.Reason == NotResponding:
+		return s.Reason
 	default:
 		return DesiredWithinRange
 	}
@@ -95,15 +101,42 @@ func (d *Decision) ask(spec *Spec, state *State, target Target, seen *Observatio
 			s.Value /= float64(d.Current)
 		}
 	default:
-		if t := s.count(spec, seen, reading, now); t.sampled > 0 {
-			s.Recommended, s.Reason = spec.fill(t, targetMilli(s.Target), d.Current)
-			if s.Signal == QueueDepth {
-				s.backlog(spec, state, seen, t, now)
-			}
-			s.judge(t)
+		if t := s.count(d, spec, state, seen, reading, now); t.sampled > 0 {
+			d.score(&s, spec, state, seen, t, now)
 		}
 	}
 	return s
+}
+
+// score turns what the pods read into replicas.
+func (d *Decision) score(s *SignalDecision, spec *Spec, state *State, seen *Observation, t tally, now time.Time) {
+	// Replicas that nobody can place are not there to be kept.
+	current := d.Current - d.Fleet.Unschedulable
+	if seen.Rollout {
+		s.Recommended, s.Reason = spec.replace(t, targetMilli(s.Target), current)
+	} else {
+		s.Recommended, s.Reason = spec.fill(t, targetMilli(s.Target), current)
+	}
+	if s.Signal == QueueDepth {
+		s.backlog(d, spec, state, seen, t, now)
+	}
+	if s.Signal == GPUUtilization && s.Recommended > d.Current && d.waits(spec, state, seen, t, now) {
+		s.Recommended, s.Reason = d.Current, LoadingPods
+	}
+	state.judge(spec, s, t, &d.Fleet, seen, now)
+	d.respond(spec, state, s, t)
+	s.complete(t)
+}
+
+// waits reports whether a raise on utilization would answer the same demand twice: what the last raise has brought is still loading, or
+// has not been seen at work yet. A GPU that is busy cannot show how much more there is to do.
+func (d *Decision) waits(spec *Spec, state *State, seen *Observation, t tally, now time.Time) bool {
+	since := state.lastRaise()
+	if since.IsZero() {
+		return false
+	}
+	at, ok := d.Fleet.settled(spec, seen, since, now)
+	return !ok || t.oldest.Before(at)
 }
 
 // find returns the signal's reading if it can be trusted, else nil and the reason why not.
@@ -174,35 +207,42 @@ type tally struct {
 	exact                          float64 // the same in millionths, for the bands of steps
 	sampled, missing, young, stale int     // ready pods; young and stale are among the missing
 	idle                           int     // ready pods that had nothing to measure: neither sampled nor missing
-	loading                        int     // pods on their way
+	loading, overdue               int     // pods on their way, and pods that should be Ready by now
+	stalled                        int     // ready pods that hang: neither sampled nor missing
+	most                           int64   // the largest sample, in thousandths
+	// oldest is when the oldest sample of a Ready pod was taken, at the earliest if that is not known exactly.
+	oldest time.Time
 }
 
 // count goes over the pods once.
-func count(seen *Observation, reading *Reading, maxAge time.Duration, now time.Time) tally {
-	var t tally
+func (f *Fleet) count(spec *Spec, state *State, seen *Observation, reading *Reading, now time.Time) tally {
+	t := tally{oldest: now, loading: f.Loading, overdue: f.Overdue}
+	rate := reading.Signal.isRate() && len(state.Served) > 0
 	for i := range seen.Pods {
 		pod := &seen.Pods[i]
-		if pod.Phase != Ready {
-			t.loading++
+		if f.worth(pod, spec.MaxSampleAge, now) != serving {
+			continue
+		}
+		if state.stalled(pod.Name, now) {
+			t.stalled++
 			continue
 		}
 		var sample Sample
 		if i < len(reading.Samples) {
 			sample = reading.Samples[i]
 		}
-		m, ok, stale := sample.usable(maxAge, now)
+		m, ok, stale := sample.usable(spec.MaxSampleAge, now)
 		switch {
 		case sample.OK && sample.Idle:
 			t.idle++
 			continue
+		case ok && m == 0 && rate && state.doubtful(spec, seen, i, now):
 		case ok:
-			t.sampled++
-			t.sum += m
-			t.exact += millionths(sample.Value)
+			t.add(m, &sample, pod, spec, now)
 			continue
 		case stale:
 			t.stale++
-		case now.Sub(pod.Since) < maxAge:
+		case pod.Phase == Ready && now.Sub(pod.Since) < spec.MaxSampleAge:
 			t.young++
 		}
 		t.missing++
@@ -210,21 +250,38 @@ func count(seen *Observation, reading *Reading, maxAge time.Duration, now time.T
 	return t
 }
 
+// add counts one sample.
+func (t *tally) add(m int64, sample *Sample, pod *Pod, spec *Spec, now time.Time) {
+	t.sampled++
+	t.sum += m
+	t.exact += millionths(sample.Value)
+	t.most = max(t.most, m)
+	taken := sample.Time
+	if taken.IsZero() {
+		taken = now.Add(-spec.MaxSampleAge)
+	}
+	if pod.Phase == Ready && taken.Before(t.oldest) {
+		t.oldest = taken
+	}
+}
+
 // count tallies the signal over the pods and notes what it found.
-func (s *SignalDecision) count(spec *Spec, seen *Observation, reading *Reading, now time.Time) tally {
-	t := count(seen, reading, spec.MaxSampleAge, now)
-	s.Sampled, s.Idle, s.Missing = t.sampled, t.idle, t.missing
+func (s *SignalDecision) count(d *Decision, spec *Spec, state *State, seen *Observation, reading *Reading, now time.Time) tally {
+	t := d.Fleet.count(spec, state, seen, reading, now)
+	s.Sampled, s.Idle, s.Missing, s.most = t.sampled, t.idle, t.missing, t.most
 	switch {
 	case t.sampled > 0:
 		s.Value = float64(t.sum/int64(t.sampled)) / 1000
+	case t.stalled > 0 && t.missing == 0:
+		s.Reason = Stalled
 	case t.stale > 0:
 		s.Reason = StaleData
 	}
 	return t
 }
 
-// judge marks a signal that too few of the ready pods have.
-func (s *SignalDecision) judge(t tally) {
+// complete marks a signal that too few of the ready pods have.
+func (s *SignalDecision) complete(t tally) {
 	if seen := t.sampled + t.idle; 2*seen < seen+t.missing-t.young {
 		s.Reason = PartialData
 	}
@@ -236,7 +293,7 @@ func (s *SignalDecision) judge(t tally) {
 func (s *Spec) fill(t tally, target int64, current int) (int, Reason) {
 	n := t.sampled
 	ratio := float64(t.sum/int64(n)) / float64(target)
-	if (t.loading == 0 || ratio <= 1) && t.missing == 0 {
+	if (t.loading+t.overdue == 0 || ratio <= 1) && t.missing == 0 {
 		if s.tolerates(ratio) {
 			return current, WithinTolerance
 		}
@@ -252,7 +309,12 @@ func (s *Spec) fill(t tally, target int64, current int) (int, Reason) {
 	}
 	filled := float64(t.sum/int64(n)) / float64(target)
 	replicas := ceil(filled * float64(n))
+	if ratio > 1 && filled > 1 && !s.tolerates(filled) {
+		replicas += min(t.overdue, s.overdueAnswered())
+	}
 	switch {
+	case t.loading > 0 && ratio > 1 && !s.tolerates(ratio) && (filled <= 1 || s.tolerates(filled) || replicas <= current):
+		return current, LoadingPods
 	case s.tolerates(filled):
 		return current, WithinTolerance
 	case ratio < 1 && filled > 1, ratio > 1 && filled < 1, filled < 1 && replicas > current, filled > 1 && replicas < current:
@@ -260,6 +322,19 @@ func (s *Spec) fill(t tally, target int64, current int) (int, Reason) {
 		return current, ""
 	}
 	return replicas, ""
+}
+
+// replace is fill during a rollout: the load of all ready pods is divided by spec.replicas, so that the pods beyond them neither raise nor
+// lower. Replicas that are not ready count as at target when lowering and as idle when raising.
+func (s *Spec) replace(t tally, target int64, current int) (int, Reason) {
+	ratio := float64(t.sum/int64(current)) / float64(target)
+	if absent := max(current-t.sampled, 0); ratio < 1 && absent > 0 {
+		ratio = min(float64((t.sum+int64(absent)*target)/int64(current))/float64(target), 1)
+	}
+	if s.tolerates(ratio) {
+		return current, WithinTolerance
+	}
+	return ceil(ratio * float64(current)), ""
 }
 
 // workload takes the sample of a signal that is one number for the whole workload.
@@ -272,7 +347,7 @@ func (s *SignalDecision) workload(spec *Spec, reading *Reading, now time.Time) (
 		}
 		return 0, false
 	}
-	s.Sampled, s.Reason, s.Value = 1, "", float64(m)/1000
+	s.Sampled, s.Reason, s.Value, s.perWorkload, s.most = 1, "", float64(m)/1000, true, m
 	return m, true
 }
 

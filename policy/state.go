@@ -21,6 +21,25 @@ type State struct {
 	BadSince time.Time `json:"badSince,omitzero"`
 	// GapEnd is when the last gap ended: good data has been seen since.
 	GapEnd time.Time `json:"gapEnd,omitzero"`
+	// Seen is when the last decision was made.
+	Seen time.Time `json:"seen,omitzero"`
+	// Whole is when every replica had a pod last.
+	Whole time.Time `json:"whole,omitzero"`
+	// Startups are the last times that pods took from their node to Ready.
+	Startups Startups `json:"startups,omitempty"`
+	// Shortage is how replicas have been waiting for capacity.
+	Shortage Shortage `json:"shortage,omitzero"`
+	// Hands is who changed spec.replicas.
+	Hands Hands `json:"hands,omitzero"`
+	// Trial is a raise whose effect is still to be seen, Deaf the raises that had none.
+	Trial Trial    `json:"trial,omitzero"`
+	Deaf  Deafness `json:"deaf,omitzero"`
+	// IdleSince is since when no work has been seen, zero if some was seen or nothing was.
+	IdleSince time.Time `json:"idleSince,omitzero"`
+	// Stuck are the pods on which requests wait and no token comes, and since when.
+	Stuck []PodTime `json:"stuck,omitempty"`
+	// Served are the pods on which a rate was above 0, and when last, as long as the scale-down window looks back.
+	Served []PodTime `json:"served,omitempty"`
 }
 
 // Recommendation is what the signals asked for at a time, before any window or limit.
@@ -39,22 +58,42 @@ type ScaleEvent struct {
 // Wrote returns the State after the decision was written successfully. A write that failed is not recorded: it leaves the
 // budgets of the policies as they were.
 func (s State) Wrote(d Decision, now time.Time) State {
-	if d.Desired != d.Current {
-		s.Events = append(slices.Clip(s.Events), ScaleEvent{Change: d.Desired - d.Current, Time: now})
-		s.fire(&d, now)
+	if d.Desired == d.Current {
+		return s
 	}
+	if d.Reason != ReplicasReset { // what is only put back costs no budget
+		s.Events = append(slices.Clip(s.Events), ScaleEvent{Change: d.Desired - d.Current, Time: now})
+	}
+	s.fire(&d, now)
+	s.try(&d, now)
+	s.Hands.Replicas, s.Hands.Since, s.Hands.Zeroed, s.Hands.Restore = d.Desired, now, d.Desired == 0, 0
+	s.Whole, s.IdleSince = now, time.Time{}
 	return s
 }
 
 // Lasted returns the State of a controller that is known to have gone on until a time, though it did not write down that nothing
 // changed: the newest recommendation is taken to have lasted until then.
 func (s State) Lasted(until time.Time) State {
-	s.Newest.Time = later(s.Newest.Time, until)
+	if !s.Newest.Time.IsZero() {
+		s.Newest.Time, s.Seen = later(s.Newest.Time, until), later(s.Seen, until)
+	}
 	return s
 }
 
 // Edited returns the State after the annotations were edited: what was stopped for good may be tried again.
-func (s State) Edited() State { return s }
+func (s State) Edited() State {
+	s.Trial, s.Deaf = Trial{}, Deafness{}
+	s.Hands.Resets, s.Hands.StoppedUntil = nil, time.Time{}
+	return s
+}
+
+// resume takes a stretch in which nobody decided for a gap: what was there meanwhile is not known.
+func (s *State) resume(spec *Spec, now time.Time) {
+	if !s.Seen.IsZero() && spec.Interval > 0 && now.Sub(s.Seen) > spec.longestLapse() {
+		s.GapEnd, s.IdleSince = now, time.Time{}
+	}
+	s.Seen = now
+}
 
 // seed starts an empty State from the current replicas, as the HPA does (recordInitialRecommendation).
 func (s *State) seed(replicas int, now time.Time) {

@@ -157,12 +157,12 @@ func (d *Decision) askSteps(spec *Spec, state *State, steps *Steps, seen *Observ
 		s.Value = millionths(reading.Workload.Value) / 1e6
 		taken = later(taken, reading.Workload.Time)
 	default:
-		t := s.count(spec, seen, reading, now)
+		t := s.count(d, spec, state, seen, reading, now)
 		if s.Sampled+s.Idle == 0 {
 			return s
 		}
 		s.Reason = ""
-		s.judge(t)
+		s.complete(t)
 		if s.Sampled == 0 {
 			return s // all idle: in no band
 		}
@@ -172,7 +172,7 @@ func (d *Decision) askSteps(spec *Spec, state *State, steps *Steps, seen *Observ
 			taken = later(taken, reading.Samples[i].Time)
 		}
 	}
-	if i := steps.band(s.Value); i >= 0 && state.mayFire(s.Signal, steps.Bands[i], seen, taken) {
+	if i := steps.band(s.Value); i >= 0 && state.mayFire(spec, s.Signal, steps.Bands[i], &d.Fleet, seen, taken, now) {
 		s.band, s.steps = i, steps
 		s.Recommended = steps.Bands[i].apply(d.Current)
 	}
@@ -199,24 +199,16 @@ type Firing struct {
 
 // mayFire reports whether a band may ask for a change: it has not fired yet, or the sample was taken when all that its last
 // change brought was in place.
-func (s *State) mayFire(signal Signal, b Band, seen *Observation, taken time.Time) bool {
+func (s *State) mayFire(spec *Spec, signal Signal, b Band, f *Fleet, seen *Observation, taken, now time.Time) bool {
 	i := slices.IndexFunc(s.Fired, func(f Firing) bool { return f.is(signal, b) })
 	if i < 0 {
 		return true
 	}
-	if len(seen.Pods) != seen.Replicas {
-		return false
+	if len(seen.Pods) > seen.Replicas && !seen.Rollout {
+		return false // what was lowered is still going
 	}
-	settled := s.Fired[i].Time
-	for j := range seen.Pods {
-		switch pod := &seen.Pods[j]; pod.Phase {
-		case Loading:
-			return false
-		case Ready:
-			settled = later(settled, pod.Since)
-		}
-	}
-	return !taken.Before(settled)
+	at, ok := f.settled(spec, seen, s.Fired[i].Time, now)
+	return ok && !taken.Before(at)
 }
 
 func (f *Firing) is(signal Signal, b Band) bool {

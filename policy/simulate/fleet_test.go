@@ -49,8 +49,9 @@ func TestGPUs(t *testing.T) {
 	s := scene(t, 4, 1, "target.running-requests=10", "max-replicas=5", "scale-down.stabilization=0s").reads(t, policy.RunningRequests, "50x7 10")
 	s.GPUs, s.Startup = &three, 30*time.Second
 	s = s.with(Event{At: time.Minute, For: 30 * time.Second, Kind: SetGPUs, Number: 4}, Event{At: 3 * time.Minute, Kind: SetReplicas, Number: 3})
-	// 0:00 5 wanted, 3 placed; 0:30 those are ready; 1:00 a fourth GPU, its pod is ready at 1:30 and stays when the limit falls.
-	expectText(t, "pods", pods(simulated(t, s)), "1/0/0x1 1/2/2x1 3/0/2x2 3/1/1x2 4/0/1x6 3/0/0x5")
+	// 0:00 5 wanted, 3 placed; 0:30 those are ready; 1:00 a fourth GPU, its pod is ready at 1:30 and stays when the limit falls;
+	// 2:15 the fifth, which nobody needs since 1:45, is given back.
+	expectText(t, "pods", pods(simulated(t, s)), "1/0/0x1 1/2/2x1 3/0/2x2 3/1/1x2 4/0/1x3 4/0/0x3 3/0/0x5")
 }
 
 // Unschedulable pods go first, then loading ones, then the youngest.
