@@ -42,9 +42,18 @@ function makes them.
 
 A scenario is a Deployment's annotations with either the readings of its signals
 (signals, workload; in the series notation of promtool) or a load (load, server), of
-which a model of an inference server makes the readings. Events happen to it: a person
-changes replicas, GPUs run out, Prometheus does not answer, the controller restarts.
-FILE may be - for standard input.
+which a model of an inference server makes the readings. FILE may be - for standard input.
+
+Events happen to it, before the tick of their time:
+
+  {at: 5m, replicas: 4}              a person changes spec.replicas
+  {at: 5m, reset: 2, manager: helm}  an apply does so, under the name of its field manager
+  {at: 5m, gpus: 8, for: 10m}        so many pods can be placed; those that are placed stay
+  {at: 5m, crash-loop: true}         pods created from now on crash; may have for
+  {at: 5m, rollout: true}            all pods are replaced, one by one
+  {at: 5m, outage: prometheus}       Prometheus does not answer; may have for
+  {at: 5m, conflict: hpa/llm}        another autoscaler takes the Deployment; may have for
+  {at: 5m, restart: true}            the controller restarts and reads its checkpoint
 
 The exit code is 1 if an expectation of the scenario does not hold.`,
 		Args: func(_ *cobra.Command, args []string) error {

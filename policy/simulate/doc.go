@@ -34,17 +34,34 @@
 // the time since the tick before, latencies over the last minute. There is no utilization and no rate in the tick in which a
 // pod becomes Ready, and no latency if no request was served. GPU memory is not modelled.
 //
+// # What is seen
+//
+// A pod without a GPU is Unschedulable from its creation on; one with a GPU is Loading until it is Ready, and was Scheduled when
+// it got it. Of the pods of the start it is not known when that was, and they have Served since long. Started are the
+// times from GPU to Ready of the pods that became Ready at this tick.
+//
+// Free is gpus less the placed pods, and none where more are placed than that; it is known while there is a limit. What is
+// Lacking then is nvidia.com/gpu. Pods are never Refused. Rollout is true while pods live that are to be replaced.
+//
+// The Hand is the creator's until somebody changes spec.replicas, then that of the last change, at its time. Whoever sets
+// them to what they are leaves no trace.
+//
 // # Events
 //
-//   - replicas, reset: spec.replicas is changed by a person, or by an apply.
-//   - gpus: fewer or more pods can be placed. Those that are placed stay. After its time the number before is back.
+//   - replicas: spec.replicas is changed by a person, through kubectl.
+//   - reset: spec.replicas is changed by an apply; manager names its field manager, which is helm otherwise.
+//   - gpus: fewer or more pods can be placed. Those that are placed stay, also if they are more. After its time the number
+//     before is back.
 //   - outage: all readings have the problem NoData. What is read goes on: after it, readings are those of their time.
-//   - conflict: Observation.Frozen is Conflict.
+//   - conflict: there is a Rival of that name, and the Deployment is Frozen for Conflict unless nothing is written anyway.
 //   - restart: the State is written as JSON and read back.
-//   - crash-loop: pods created while it lasts hold their GPUs and do not become Ready. When it ends they start up anew.
+//   - crash-loop: pods created while it lasts hold their GPUs and do not become Ready. They restart a second after they were
+//     placed, 10 s after that, then after 20 s and so on up to 5 minutes, as the kubelet has it. When it ends they start up
+//     anew, and restart no more. CrashLoop is seen when all placed pods of the newest template have restarted and crash: those
+//     of a rollout, or, without one, all there are. One pod of the template that is Ready or may yet be is enough to end it.
 //   - rollout: one pod more is created; when it is Ready, the oldest pod from before the rollout goes, and so on (maxSurge
-//     1, maxUnavailable 0). The pod beyond spec.replicas is not among those that a Tick counts; it is observed as all others
-//     are, and holds a GPU.
+//     1, maxUnavailable 0). Pods that are added meanwhile are of the new template. The pod beyond spec.replicas is not among
+//     those that a Tick counts; it is observed as all others are, and holds a GPU.
 //
 // # Score
 //

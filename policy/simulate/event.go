@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -11,7 +12,7 @@ type Kind string
 
 // The kinds of events, by their keys in a scenario file.
 const (
-	// SetReplicas is a person who changes spec.replicas.
+	// SetReplicas is a person who changes spec.replicas through kubectl.
 	SetReplicas Kind = "replicas"
 	// ResetReplicas is an apply, Helm or a GitOps controller that does so.
 	ResetReplicas Kind = "reset"
@@ -54,6 +55,8 @@ type Event struct {
 	Number int
 	// Name is that of the other autoscaler of a conflict, if it has one.
 	Name string
+	// Manager is the field manager of a reset, helm if empty.
+	Manager string
 }
 
 // end is when the event is over.
@@ -74,7 +77,7 @@ func (e *Event) String() string {
 	case SetReplicas:
 		return fmt.Sprintf("a person sets replicas to %d", e.Number)
 	case ResetReplicas:
-		return fmt.Sprintf("an apply resets replicas to %d", e.Number)
+		return fmt.Sprintf("%s resets replicas to %d", cmp.Or(e.Manager, "an apply"), e.Number)
 	case Restart:
 		return "the controller restarts"
 	case Rollout:
@@ -113,6 +116,9 @@ func (s *Scenario) eventProblems() []error {
 		}
 		if e.For > 0 && !e.Kind.Lasts() {
 			refuse("for", "%v is not allowed: %s is over at once", e.For, e.Kind)
+		}
+		if e.Manager != "" && e.Kind != ResetReplicas {
+			refuse("manager", "%s is not allowed: only a reset has one", e.Manager)
 		}
 		if most := e.most(); e.Number < 0 || e.Number > most {
 			refuse(string(e.Kind), "%d is not allowed: give a whole number from 0 to %d", e.Number, most)

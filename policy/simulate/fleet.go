@@ -6,15 +6,13 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"github.com/gpuscaler/gpuscaler/policy"
 )
 
 // fleet is the pods of the Deployment and what the cluster does with them.
 type fleet struct {
 	start   time.Time
 	startup time.Duration
-	// gpus is how many pods can be placed now.
+	// gpus is how many pods can be placed now, unlimited for any number.
 	gpus int
 	// pods are the living ones in order of creation.
 	pods []pod
@@ -41,8 +39,12 @@ type pod struct {
 	gone bool
 }
 
-// never is later than every time of a scenario.
-const never = time.Duration(math.MaxInt64)
+const (
+	// never is later than every time of a scenario.
+	never = time.Duration(math.MaxInt64)
+	// unlimited are more GPUs than any scenario has pods.
+	unlimited = math.MaxInt
+)
 
 // newFleet returns a fleet of ready pods.
 func newFleet(s *Scenario) *fleet {
@@ -98,7 +100,7 @@ func (p *pod) dispensable() int {
 
 // place gives GPUs to the pods that wait for one, the oldest first.
 func (f *fleet) place(at time.Duration) {
-	free := f.gpus - f.placed()
+	free := f.free()
 	for i := range f.pods {
 		if p := &f.pods[i]; free > 0 && !p.placed {
 			p.placed, p.placedAt = true, at
@@ -106,6 +108,9 @@ func (f *fleet) place(at time.Duration) {
 		}
 	}
 }
+
+// free is how many pods can be placed beside those that are: none if there are more of those than GPUs.
+func (f *fleet) free() int { return max(f.gpus-f.placed(), 0) }
 
 // placed counts the pods that hold GPUs.
 func (f *fleet) placed() int {
@@ -168,29 +173,6 @@ func (f *fleet) endRollout() {
 	if !slices.ContainsFunc(f.pods, func(p pod) bool { return p.outdated }) {
 		f.pods = slices.DeleteFunc(f.pods, func(p pod) bool { return p.surge })
 	}
-}
-
-// phase is where a pod stands, and since when.
-func (f *fleet) phase(p *pod) (policy.Phase, time.Time) {
-	switch {
-	case p.initial:
-		return policy.Ready, time.Time{}
-	case p.ready:
-		return policy.Ready, f.start.Add(p.readyAt)
-	case p.placed:
-		return policy.Loading, f.start.Add(p.placedAt)
-	}
-	return policy.Unschedulable, f.start.Add(p.createdAt)
-}
-
-// observe writes what can be seen of the pods over a slice, which it returns.
-func (f *fleet) observe(pods []policy.Pod) []policy.Pod {
-	pods = pods[:0]
-	for i := range f.pods {
-		phase, since := f.phase(&f.pods[i])
-		pods = append(pods, policy.Pod{Name: f.pods[i].name, Phase: phase, Since: since})
-	}
-	return pods
 }
 
 // count counts the pods by phase, without the one beyond spec.replicas.

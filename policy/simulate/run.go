@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -50,6 +49,7 @@ func Run(s Scenario) (Result, error) {
 		loop:     loop,
 		reader:   newReader(&s, loop),
 		replicas: s.Replicas,
+		hand:     policy.Hand{By: policy.CreatorsHand},
 		ticks:    make([]Tick, 0, s.Duration/s.Interval+1),
 	}
 	for at := time.Duration(0); at <= s.Duration; at += s.Interval {
@@ -70,8 +70,9 @@ type run struct {
 	loop     *closedLoop
 	reader   *reader
 	scorer   scorer
-	// replicas is spec.replicas.
+	// replicas is spec.replicas, hand who has set it last.
 	replicas int
+	hand     policy.Hand
 	state    policy.State
 	// seen is kept to be written over.
 	seen policy.Observation
@@ -83,7 +84,7 @@ type run struct {
 
 // tick is one pass: events, placement, readiness, observation, decision, write.
 func (r *run) tick(at time.Duration) error {
-	now := r.scenario.Start.Add(at).UTC()
+	now := r.time(at)
 	if r.loop != nil {
 		r.loop.model.Advance(at)
 	}
@@ -119,30 +120,12 @@ func (r *run) tick(at time.Duration) error {
 	return r.loop.arrive()
 }
 
-// observe sees what the controller sees.
-func (r *run) observe(at time.Duration, now time.Time) error {
-	if r.podTicks += len(r.fleet.pods); r.podTicks > maxPodTicks {
-		return fmt.Errorf("ticks times pods exceed %d: give a shorter duration or a longer interval", maxPodTicks)
-	}
-	if r.loop != nil {
-		if err := r.loop.serve(r.fleet); err != nil {
-			return err
-		}
-		r.loop.scrape(r.fleet, at)
-	}
-	r.seen.Replicas = r.replicas
-	r.seen.Pods = r.fleet.observe(r.seen.Pods)
-	r.seen.Readings = r.reader.read(r.fleet, now, r.lasts(Outage, at))
-	r.seen.Frozen = ""
-	if r.lasts(Conflicting, at) {
-		r.seen.Frozen = policy.Conflict
-	}
-	return nil
-}
+// time is when so much of the scenario is over.
+func (r *run) time(at time.Duration) time.Time { return r.scenario.Start.Add(at).UTC() }
 
 // write carries out a decision, unless it is a dry run or the Deployment has not opted in.
 func (r *run) write(d *policy.Decision, at time.Duration, now time.Time) error {
-	if d.Desired == d.Current || r.scenario.Spec.DryRun || r.scenario.Disabled {
+	if d.Desired == d.Current || !r.scenario.writes() {
 		return nil
 	}
 	if d.Desired > MaxReplicas {
@@ -150,25 +133,29 @@ func (r *run) write(d *policy.Decision, at time.Duration, now time.Time) error {
 	}
 	r.state = r.state.Wrote(*d, now)
 	r.scorer.wrote(d)
-	r.scale(d.Desired, at)
+	r.scale(d.Desired, at, policy.Hand{By: policy.OurHand, Manager: "gpuscaler", Time: now})
 	r.fleet.place(at)
 	return nil
 }
 
-// scale changes spec.replicas, whoever does it.
-func (r *run) scale(n int, at time.Duration) {
-	r.replicas = n
+// scale changes spec.replicas. Whoever sets them to what they are leaves no trace.
+func (r *run) scale(n int, at time.Duration, hand policy.Hand) {
+	if n == r.replicas {
+		return
+	}
+	hand.Time = hand.Time.Truncate(time.Second)
+	r.replicas, r.hand = n, hand
 	r.fleet.scale(n, at)
 }
 
-// lasts reports whether an event of a kind is going on.
-func (r *run) lasts(kind Kind, at time.Duration) bool {
+// lasting returns the first event of a kind that is going on, nil if there is none.
+func (r *run) lasting(kind Kind, at time.Duration) *Event {
 	for i := range r.scenario.Events {
 		if e := &r.scenario.Events[i]; e.Kind == kind && e.lasts(at) {
-			return true
+			return e
 		}
 	}
-	return false
+	return nil
 }
 
 // events lets happen what is due, and tells it. What lasts is looked up again at each tick.
@@ -188,8 +175,10 @@ func (r *run) events(at time.Duration) ([]string, error) {
 // happen lets an event happen that does not last.
 func (r *run) happen(e *Event, at time.Duration) error {
 	switch e.Kind {
-	case SetReplicas, ResetReplicas:
-		r.scale(e.Number, at)
+	case SetReplicas:
+		r.scale(e.Number, at, policy.Hand{By: policy.PersonsHand, Manager: "kubectl", Time: r.time(e.At)})
+	case ResetReplicas:
+		r.scale(e.Number, at, policy.Hand{By: policy.ResettingHand, Manager: cmp.Or(e.Manager, "helm"), Time: r.time(e.At)})
 	case Rollout:
 		r.fleet.rollout(at)
 	case Restart:
@@ -217,7 +206,7 @@ func restart(s policy.State) (policy.State, error) {
 
 // gpus is how many pods the cluster can place: what the last event says that is going on, or else the scenario.
 func (r *run) gpus(at time.Duration) int {
-	n := math.MaxInt
+	n := unlimited
 	if r.scenario.GPUs != nil {
 		n = *r.scenario.GPUs
 	}

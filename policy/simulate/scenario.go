@@ -78,6 +78,9 @@ type Load struct {
 	RequestsPerSecond Series
 }
 
+// writes reports whether decisions are carried out.
+func (s *Scenario) writes() bool { return !s.Spec.DryRun && !s.Disabled }
+
 // problem is something wrong with one key of a scenario.
 type problem struct {
 	key, text string

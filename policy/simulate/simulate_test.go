@@ -88,13 +88,22 @@ func pods(r Result) string {
 }
 
 func runs(r Result, text func(*Tick) string) string {
+	var texts []string
+	for i := range r.Ticks {
+		texts = append(texts, text(&r.Ticks[i]))
+	}
+	return folded(texts)
+}
+
+// folded joins texts, those that repeat written once with how often.
+func folded(texts []string) string {
 	var parts []string
-	for i := 0; i < len(r.Ticks); {
+	for i := 0; i < len(texts); {
 		n := 1
-		for i+n < len(r.Ticks) && text(&r.Ticks[i+n]) == text(&r.Ticks[i]) {
+		for i+n < len(texts) && texts[i+n] == texts[i] {
 			n++
 		}
-		parts = append(parts, fmt.Sprintf("%sx%d", text(&r.Ticks[i]), n))
+		parts = append(parts, fmt.Sprintf("%sx%d", texts[i], n))
 		i += n
 	}
 	return strings.Join(parts, " ")

@@ -35,6 +35,7 @@ func (r *reader) readEvent(path string, n *yaml.Node) {
 	known := []field{
 		{"at", r.duration(&e.At, 0, simulate.MaxDuration)},
 		{"for", r.duration(&e.For, time.Nanosecond, simulate.MaxDuration)},
+		{"manager", r.name(&e.Manager, "the name of a field manager, such as argocd-controller")},
 	}
 	for _, kind := range simulate.EventKinds() {
 		known = append(known, field{string(kind), func(path string, n *yaml.Node) {
@@ -76,18 +77,27 @@ func (r *reader) readKind(e *simulate.Event, path string, n *yaml.Node) {
 			r.wrong(path, n, "prometheus")
 		}
 	case simulate.Conflicting:
-		const allowed = "true, or the name of the other autoscaler"
-		text, ok := r.scalar(path, n, allowed)
-		switch {
-		case !ok || text == "true":
-		case text == "" || text == "false":
-			r.wrong(path, n, allowed)
-		default:
-			e.Name = quote(text)
+		if n.Value == "true" {
+			return
 		}
+		r.name(&e.Name, "true, or the name of the other autoscaler")(path, n)
 	default:
 		if text, ok := r.scalar(path, n, "true"); ok && text != "true" {
 			r.wrong(path, n, "true")
+		}
+	}
+}
+
+// name reads a name, which false is not.
+func (r *reader) name(to *string, allowed string) func(string, *yaml.Node) {
+	return func(path string, n *yaml.Node) {
+		text, ok := r.scalar(path, n, allowed)
+		switch {
+		case !ok:
+		case text == "" || text == "false":
+			r.wrong(path, n, allowed)
+		default:
+			*to = quote(text)
 		}
 	}
 }

@@ -63,6 +63,7 @@ events:
   - {at: 17m, reset: 1}
   - {at: 18m, crash-loop: true, for: 2m}
   - {at: 19m, rollout: true}
+  - {at: 20m, reset: 2, manager: argocd-controller}
 expect: {max-reversals: 3, min-slo-attainment: 0.99, max-gpu-hours: 12}
 slo: {ttft: 2s}
 `
@@ -115,6 +116,7 @@ func TestRead(t *testing.T) {
 			{At: 17 * time.Minute, Kind: simulate.ResetReplicas, Number: 1},
 			{At: 18 * time.Minute, For: 2 * time.Minute, Kind: simulate.CrashLooping},
 			{At: 19 * time.Minute, Kind: simulate.Rollout},
+			{At: 20 * time.Minute, Kind: simulate.ResetReplicas, Number: 2, Manager: "argocd-controller"},
 		},
 		Expect: []simulate.Expectation{expect("max-reversals", 3), expect("min-slo-attainment", 0.99), expect("max-gpu-hours", 12)},
 	}
@@ -281,6 +283,8 @@ func TestRefused(t *testing.T) {
 			[]string{"file.yaml:5: events[1].at: 10m0s is not allowed: give a time from 0s to the duration, 1m0s", "file.yaml:6: events[2].for: 5s is not allowed: restart is over at once"},
 		},
 		{lines(annotations, "duration: 1m", signals, "events: [{at: 0s, restart: false}, {at: 0s, conflict: false}, {at: 0s, replicas: x}]"), []string{`events[1].restart: "false" is not allowed: give true`, `events[2].conflict: "false"`, `events[3].replicas: "x"`}},
+		{lines(annotations, "duration: 1m", signals, "events: [{at: 0s, reset: 2, manager: false}, {at: 0s, reset: 2, manager: {}}]"), []string{`events[1].manager: "false" is not allowed: give the name`, `events[2].manager: a mapping is not allowed`}},
+		{lines(annotations, "duration: 1m", signals, "events:", "  - {at: 0s, replicas: 2, manager: flux}"), []string{"file.yaml:5: events[1].manager: flux is not allowed: only a reset has one"}},
 		{lines(annotations, "duration: 1m", signals, "events: 3"), []string{`file.yaml:4: events: "3" is not allowed: give a list`}},
 		{lines(annotations, "duration: 1m", signals, "expect: {max-fun: 1, max-reversals: many}"), []string{`file.yaml:4: expect: "max-fun" is not allowed: give min- or max- and one of`, `file.yaml:4: expect.max-reversals: "many" is not allowed: give a number`}},
 		{lines(annotations, "duration: 1m", signals, "expect: {min-completed: 1}"), []string{"file.yaml:4: expect.min-completed: there are no requests without load"}},
