@@ -25,7 +25,7 @@ func (d *Decision) Message() string {
 
 // toldBy reports whether the text of a reason says already what its note does.
 func toldBy(r Reason) bool {
-	return r == UnschedulablePods || r == GaveBack || r == CrashLoop
+	return r == UnschedulablePods || r == GaveBack || r == CrashLoop || r == Conflict
 }
 
 // Leading returns the signal that asks for the recommended number, nil if none does. One that abstains leads only where all do.
