@@ -67,9 +67,9 @@ func (f *Fleet) Placed() int { return f.Ready + f.Loading - f.Fresh + f.Overdue 
 
 // Note is something to be known beside the outcome.
 type Note struct {
-	Reason Reason
+	Reason Reason `json:"reason"`
 	// Text is a sentence for people.
-	Text string
+	Text string `json:"text"`
 }
 
 // Stage is the number of replicas after one stage.

@@ -12,6 +12,8 @@ type Summary struct {
 	Reason      Reason    `json:"reason"`
 	Message     string    `json:"message"`
 	Until       time.Time `json:"until,omitzero"`
+	// Notes are those of the Decision: their texts are in Message too, unless it says the same already.
+	Notes []Note `json:"notes,omitempty"`
 	// Signals are by name. Of a signal with a target and steps it is the target, and the larger recommendation.
 	Signals map[Signal]SignalSummary `json:"signals"`
 }
@@ -41,6 +43,7 @@ func (d *Decision) Summary() Summary {
 		Reason:      d.Reason,
 		Message:     d.Message(),
 		Until:       d.Until,
+		Notes:       d.Notes,
 		Signals:     make(map[Signal]SignalSummary, len(d.Signals)),
 	}
 	for i := range d.Signals {
