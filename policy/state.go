@@ -67,7 +67,9 @@ func (s State) Wrote(d Decision, now time.Time) State {
 	s.fire(&d, now)
 	s.try(&d, now)
 	s.Hands.Replicas, s.Hands.Since, s.Hands.Zeroed, s.Hands.Restore = d.Desired, now, d.Desired == 0, 0
-	s.Whole, s.IdleSince = now, time.Time{}
+	if d.Desired > d.Current {
+		s.Whole, s.IdleSince = now, time.Time{} // the new pods are yet to come, and there is work for them
+	}
 	return s
 }
 
