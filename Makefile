@@ -72,6 +72,10 @@ test: unit build ## Run every test: unit, fuzz seeds, conformance, end to end on
 conformance: ## Compare every decision with the HorizontalPodAutoscaler's own code
 	cd test && $(BEDTEST) ./conformance/...
 
+.PHONY: mutate
+mutate: ## Take each rule of the policy away and see that its golden scenario notices
+	cd test && go run ./mutate
+
 .PHONY: e2e
 e2e: build ## Run the end-to-end tests alone
 	cd test && $(BEDTEST) ./e2e/...
