@@ -41,7 +41,7 @@ func (s *Spec) Companions() []Signal {
 	if s.looksAtRates() {
 		add(QueueDepth, RunningRequests)
 	}
-	if s.StopNotResponding {
+	if s.StopNotResponding || s.tracks(GPUMemory) {
 		add(RequestsPerSecond)
 	}
 	return list
@@ -66,7 +66,9 @@ func (s *SignalDecision) backlog(d *Decision, spec *Spec, state *State, seen *Ob
 	case s.Recommended > current && t.loading > 0:
 		// The requests that wait for the loading pods would be counted again at each tick.
 		ready := t.sampled + t.missing
-		s.Recommended = min(s.Recommended, max(ready+t.loading, 2*ready, current))
+		if most := max(ready+t.loading, 2*ready, current); s.Recommended > most {
+			s.Recommended, s.Reason = most, LoadingPods
+		}
 	case s.Recommended < current:
 		needed, by := d.carried(spec, state, seen, engineCompanions, now)
 		if by == "" {

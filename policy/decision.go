@@ -122,4 +122,7 @@ func (d *Decision) settle() {
 		}
 		before = stage.Replicas
 	}
+	if d.Bounded.Reason == Idle { // the signals alone would have kept the last replica
+		d.Reason, d.Until = Idle, time.Time{}
+	}
 }

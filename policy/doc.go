@@ -38,8 +38,33 @@
 //
 // Scale events are kept as long as any policy of either direction looks at them. A write that failed is no scale event.
 //
+// Loading pods are capacity on its way (fleet.go). How long a pod takes from its node to Ready is learned from the Deployment's own pods:
+// the 90th percentile of the last 32. Until one and a half times that, a pod is credited at no load when raising; after it, it is overdue, and
+// overdue pods are answered with others one at a time. A raise on GPU utilization waits for the pods of the last one and for samples that show
+// them at work, because a busy GPU cannot show how much more there is to do. A pod that ceases to be Ready keeps its last sample for as long
+// as samples count: overload does not erase its own evidence.
+//
+// Unschedulable pods are no capacity (pending.go). A raise stops at what is placed, what the nodes can take now, and what may wait. What
+// waits is given back when the placed pods have been enough for 30 s.
+//
+// A crash loop is not fed, and a rollout neither raises nor lowers by itself: its load is divided by spec.replicas.
+//
+// Raises that have no effect are told, and stopped where that was asked for (response.go).
+//
+// Others' hands are seen (hands.go). A person's change is a floor or a ceiling for a while, and a person's zero stays zero. A reset by an apply is
+// undone at once; whoever resets three times in an hour is left alone for an hour.
+//
+// A stretch in which nobody decided is a gap. A State that was written down and read back continues its windows and budgets, so that a new
+// leader does as the old one would have.
+//
+// Zero is left for work that the activation signal shows, and reached when it and all other signals, on every pod, have shown none (idle.go).
+//
+// A backlog is not a rate (backlog.go, stall.go). An empty queue lowers only to what the signals beside it say that fewer replicas carry. A rate
+// of zero on a pod that served a moment ago is missing. Requests that wait for two minutes without a token are a hang: that pod counts for
+// nothing.
+//
 // Steps ask for a change while a signal is in a band. A band that fired is answered again only by a sample taken after the pods it
-// brought are ready.
+// brought are ready, gone, overdue or unschedulable.
 //
 // A schedule changes the bounds by time. A maximum that it lowers is approached by the scale-down policies; an edited one is a jump.
 package policy

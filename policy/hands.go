@@ -69,6 +69,8 @@ func (s *State) attribute(spec *Spec, seen *Observation, d *Decision, now time.T
 		}
 	case ResettingHand:
 		h.reset(spec, seen, d, before, now)
+	default:
+		h.Override = PersonsNumber{} // whoever it was, the person's number is no longer what there is
 	}
 }
 

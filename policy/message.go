@@ -16,16 +16,22 @@ func (d *Decision) Message() string {
 		}
 	}
 	for _, n := range d.Notes {
-		if n.Reason != d.Reason || !toldBy(n.Reason) {
+		if !d.told(n.Reason) {
 			parts = append(parts, n.Text)
 		}
 	}
 	return strings.Join(parts, "; ")
 }
 
-// toldBy reports whether the text of a reason says already what its note does.
-func toldBy(r Reason) bool {
-	return r == UnschedulablePods || r == GaveBack || r == CrashLoop || r == Conflict
+// told reports whether the text of the reason says already what a note does.
+func (d *Decision) told(note Reason) bool {
+	switch d.Reason {
+	case GaveBack:
+		return note == UnschedulablePods
+	case UnschedulablePods, CrashLoop, Conflict:
+		return note == d.Reason
+	}
+	return false
 }
 
 // Leading returns the signal that asks for the recommended number, nil if none does. One that abstains leads only where all do.
@@ -58,7 +64,10 @@ func (d *Decision) asks() string {
 		return ""
 	}
 	reading := fmt.Sprintf("%s is %s for a target of %s", s.Signal, number(s.Value), number(s.Target))
-	if s.Target == 0 {
+	switch {
+	case s.Target == 0 && s.perWorkload && d.Current == 0:
+		return fmt.Sprintf("%s is %s", s.Signal, number(s.Value))
+	case s.Target == 0:
 		reading = fmt.Sprintf("%s is %s, %s", s.Signal, number(s.Value), s.bandText())
 	}
 	switch {
@@ -135,7 +144,7 @@ func (d *Decision) reasonText() string {
 	case UnschedulablePods:
 		return d.shortText() + ": " + keeps
 	case GaveBack:
-		return fmt.Sprintf("what waits without a place is given back (%s): %s", d.shortText(), keeps)
+		return fmt.Sprintf("what waits is given back (%s): %s", d.shortText(), keeps)
 	case CrashLoop:
 		return "no pod of the newest template comes up: " + keeps
 	case NotResponding:

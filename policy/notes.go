@@ -56,12 +56,17 @@ func (d *Decision) noteOverdue(spec *Spec, seen *Observation, now time.Time) {
 			oldest = p
 		}
 	}
-	text := fmt.Sprintf("%d pods should be Ready by now, with a startup of %s", d.Fleet.Overdue, plain(d.Fleet.Startup))
+	pods := "pods"
 	if d.Fleet.Overdue == 1 {
-		text = fmt.Sprintf("1 pod should be Ready by now, with a startup of %s", plain(d.Fleet.Startup))
+		pods = "pod"
 	}
-	if oldest != nil && !oldest.Scheduled.IsZero() {
-		text += fmt.Sprintf(": %s after %s", oldest.Name, plain(now.Sub(oldest.Scheduled).Round(time.Second)))
+	text := fmt.Sprintf("%d %s should be Ready by now", d.Fleet.Overdue, pods)
+	switch {
+	case oldest == nil:
+	case oldest.Restarts >= maxCreditedRestarts:
+		text += fmt.Sprintf(": %s has restarted %d times", oldest.Name, oldest.Restarts)
+	case !oldest.Scheduled.IsZero():
+		text += fmt.Sprintf(": %s has been loading for %s, with a startup of %s", oldest.Name, plain(now.Sub(oldest.Scheduled).Round(time.Second)), plain(d.Fleet.Startup))
 	}
 	d.note(Overdue, text)
 }

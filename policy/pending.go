@@ -105,10 +105,13 @@ func (s *Spec) overdueAnswered() int {
 // shortText tells how many replicas are wanted, placed and short, and of what.
 func (d *Decision) shortText() string {
 	placed := min(d.Fleet.Placed(), d.Current)
-	wanted := max(d.Recommended.Replicas, d.Current)
-	text := fmt.Sprintf("%d are wanted, %d placed, %d short", wanted, placed, max(wanted-placed, 0))
-	if d.lacking != "" {
-		text += " of " + d.lacking
+	lacking := d.lacking
+	if lacking == "" {
+		lacking = "a place"
 	}
-	return text
+	wanted := d.Recommended.Replicas
+	if wanted <= placed {
+		return fmt.Sprintf("%d are wanted, %d placed, %d more wait for %s", wanted, placed, d.Fleet.Unschedulable, lacking)
+	}
+	return fmt.Sprintf("%d are wanted, %d placed, %d short of %s", wanted, placed, wanted-placed, lacking)
 }

@@ -37,8 +37,8 @@ func (d *Decision) recommend(spec *Spec, state *State, seen *Observation, now ti
 		t.raise = true
 		if s.Signal.raiseOnly() && s.Recommended <= d.Current {
 			s.abstain(d.Current)
-			if !answered && s.Reason == WithinTolerance {
-				d.Recommended.Reason = WithinTolerance
+			if !answered && s.Reason != "" {
+				d.Recommended.Reason = s.outcome(d.Current)
 			}
 			continue
 		}
@@ -110,12 +110,15 @@ func (d *Decision) ask(spec *Spec, state *State, target Target, seen *Observatio
 
 // score turns what the pods read into replicas.
 func (d *Decision) score(s *SignalDecision, spec *Spec, state *State, seen *Observation, t tally, now time.Time) {
-	// Replicas that nobody can place are not there to be kept.
-	current := d.Current - d.Fleet.Unschedulable
+	// Replicas that nobody can place are not there to be kept, and those that hang do no work.
+	current := max(d.Current-d.Fleet.Unschedulable-t.stalled, 1)
 	if seen.Rollout {
 		s.Recommended, s.Reason = spec.replace(t, targetMilli(s.Target), current)
 	} else {
 		s.Recommended, s.Reason = spec.fill(t, targetMilli(s.Target), current)
+	}
+	if t.stalled > 0 {
+		s.Recommended = spec.besides(s.Recommended, current, t.stalled, d.Current)
 	}
 	if s.Signal == QueueDepth {
 		s.backlog(d, spec, state, seen, t, now)

@@ -85,6 +85,15 @@ func (d *Decision) noteStalls(s *State, now time.Time) {
 	d.note(Stalled, "requests wait on "+text+" and no token has come for 2 minutes: not counted as a replica that serves")
 }
 
+// besides returns how many replicas there must be for so many to do the work beside those that hang, which the Deployment would not
+// remove first. They are answered like overdue ones: a few at a time.
+func (s *Spec) besides(needed, working, stalled, current int) int {
+	if needed > working {
+		return max(needed+min(stalled, s.overdueAnswered()), current)
+	}
+	return needed + stalled
+}
+
 // isRate reports whether the signal is a rate: it reads 0 on a pod that hangs just as on one that has nothing to do.
 func (s Signal) isRate() bool { return s == TokensPerSecond || s == RequestsPerSecond }
 

@@ -75,3 +75,25 @@ func TestRateOfZero(t *testing.T) {
 	c := newCluster(t, 4, map[string]string{"max-replicas": "20", "target.tokens-per-second": "100", "scale-down.stabilization": "1m"})
 	c.expect("no work within the window: 0 is 0", map[Signal]float64{TokensPerSecond: 0}, 4, 4, 4, 4, 1)
 }
+
+// The pod that hangs is not what the load is lowered to, and one that hangs beside busy ones is answered.
+func TestHangCountsForNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		others  float64
+		want    int
+		pending string
+	}{
+		{"little to do: one that works, and the one that hangs", 1, 2, "1"},
+		{"2 healthy ones at target", 4, 3, "1"},
+		{"3 healthy ones are needed", 6, 4, "1"},
+		{"but none is answered", 6, 3, "0"},
+	} {
+		c := newCluster(t, 3, map[string]string{"max-replicas": "20", "target.queue-depth": "4", "scale-down.stabilization": "0s", "paused": "true", "max-pending": tt.pending})
+		c.edit = c.uneven(map[Signal][]float64{QueueDepth: {20, tt.others}, TokensPerSecond: {0, 100}, RunningRequests: {1, 1}})
+		c.run(8, nil)
+		if d := c.tick(c.look(nil)); d.Recommended.Replicas != tt.want {
+			t.Errorf("%s: %d, want %d (%s)", tt.name, d.Recommended.Replicas, tt.want, d.Message())
+		}
+	}
+}

@@ -70,8 +70,8 @@ var mutations = []struct{ name, file, old, new string }{
 	},
 	{
 		"a jump to the bounds is no scale event", "state.go",
-		"if d.Desired != d.Current {",
-		"if d.Desired != d.Current && (mutant != N || d.Recommended.Reason != TooManyReplicas && d.Recommended.Reason != TooFewReplicas) {",
+		"if d.Reason != ReplicasReset {",
+		"if d.Reason != ReplicasReset && (mutant != N || d.Recommended.Reason != TooManyReplicas && d.Recommended.Reason != TooFewReplicas) {",
 	},
 	{
 		"the tolerances are swapped", "recommend.go",

@@ -55,7 +55,8 @@ func newScenario(seed uint64) *scenario {
 		s.loads = append(s.loads, newLoad(rng))
 	}
 	s.jitter = s.chance(0.4)
-	if s.chance(0.3) {
+	// A raise on utilization waits for the pods of the last one, by a rule of its own.
+	if s.chance(0.5) && !slices.ContainsFunc(s.spec.Targets, func(t policy.Target) bool { return t.Signal == policy.GPUUtilization }) {
 		s.maxDelay = time.Duration(1+rng.IntN(240)) * time.Second
 	}
 	s.start = s.replicas()
