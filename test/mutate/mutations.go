@@ -90,8 +90,8 @@ var ofCapacity = []mutation{
 	},
 	{
 		4, "replicas without a place count as capacity", "recommend.go",
-		"current := d.Current - d.Fleet.Unschedulable",
-		"current := d.Current; if mutant != N { current -= d.Fleet.Unschedulable }",
+		"d.Current-d.Fleet.Unschedulable-t.stalled, 1)",
+		"d.Current-d.Fleet.Unschedulable-t.stalled, map[bool]int{true: d.Current - t.stalled}[mutant == N], 1)",
 		"gave-back",
 	},
 	{

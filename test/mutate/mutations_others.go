@@ -218,6 +218,12 @@ var ofBacklog = []mutation{
 		"hang",
 	},
 	{
+		12, "a pod that hangs is one of those that are needed", "recommend.go",
+		"if t.stalled > 0 {",
+		"if mutant != N && t.stalled > 0 {",
+		"hang",
+	},
+	{
 		12, "requests that wait for a moment are a hang", "stall.go",
 		"since := now\n",
 		"since := now; if mutant == N { since = since.Add(-stallAfter) }\n",
