@@ -82,6 +82,9 @@ func (s *SignalDecision) backlog(d *Decision, spec *Spec, state *State, seen *Ob
 				needed--
 			}
 		}
+		if by != s.Signal {
+			needed += t.stalled
+		}
 		if needed = min(needed, current); needed > s.Recommended {
 			s.Recommended, s.carrier = needed, by
 		}

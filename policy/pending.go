@@ -40,8 +40,10 @@ func (s *State) pending(spec *Spec, seen *Observation, d *Decision, now time.Tim
 	case f.Unschedulable > 0 && !short.Enough.IsZero() && now.Sub(short.Enough) >= enoughFor:
 		return Stage{Replicas: placed + f.Fresh, Reason: GaveBack}, true
 	case f.Unschedulable > allowed && free < f.Unschedulable-allowed:
-		short.Tries++
-		short.Until = now.Add(min(firstProbe<<min(short.Tries-1, 8), lastProbe))
+		if !now.Before(short.Until) { // else it is the same try, which something keeps from being given back
+			short.Tries++
+			short.Until = now.Add(min(firstProbe<<min(short.Tries-1, 8), lastProbe))
+		}
 		return Stage{Replicas: placed + f.Fresh + free + allowed, Reason: GaveBack}, true
 	case seen.FreeKnown:
 		return Stage{Replicas: max(seen.Replicas, placed+free+allowed), Reason: UnschedulablePods}, true
