@@ -76,6 +76,13 @@ conformance: ## Compare every decision with the HorizontalPodAutoscaler's own co
 mutate: ## Take each rule of the policy away and see that its golden scenario notices
 	cd test && go run ./mutate
 
+# The traces are not part of this repository; without the folder they are left out. README.md there says what they are.
+TRACES ?= ../shared/traces
+
+.PHONY: compare
+compare: ## Play loads with this policy and its rivals, and rewrite the table of test/compare/README.md (TRACES=folder)
+	cd test && $(GOTEST) -count=1 -timeout 2h -v -run '^TestCompare$$' ./compare -full -traces $(abspath $(TRACES)) -csv $(abspath bin)/compare.csv
+
 .PHONY: e2e
 e2e: build ## Run the end-to-end tests alone
 	cd test && $(BEDTEST) ./e2e/...
