@@ -59,6 +59,10 @@ func (s *State) census(spec *Spec, seen *Observation, now time.Time) Fleet {
 	f := Fleet{Startup: s.startup(spec, seen, now)}
 	unplaced := 0
 	for i := range seen.Pods {
+		if seen.Pods[i].Phase == Ready {
+			f.Ready++
+			continue
+		}
 		switch f.worth(&seen.Pods[i], spec.MaxSampleAge, now) {
 		case serving:
 			f.Ready++

@@ -223,7 +223,7 @@ func (f *Fleet) count(spec *Spec, state *State, seen *Observation, reading *Read
 	rate := reading.Signal.isRate() && len(state.Served) > 0
 	for i := range seen.Pods {
 		pod := &seen.Pods[i]
-		if f.worth(pod, spec.MaxSampleAge, now) != serving {
+		if pod.Phase != Ready && f.worth(pod, spec.MaxSampleAge, now) != serving {
 			continue
 		}
 		if state.stalled(pod.Name, now) {
@@ -257,7 +257,9 @@ func (f *Fleet) count(spec *Spec, state *State, seen *Observation, reading *Read
 func (t *tally) add(m int64, sample *Sample, pod *Pod, spec *Spec, now time.Time) {
 	t.sampled++
 	t.sum += m
-	t.exact += millionths(sample.Value)
+	if len(spec.Steps) > 0 {
+		t.exact += millionths(sample.Value)
+	}
 	t.most = max(t.most, m)
 	taken := sample.Time
 	if taken.IsZero() {
