@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/utils/ptr"
+
+	"github.com/gpuscaler/gpuscaler/test/bed"
+)
+
+// rivalHPA is a HorizontalPodAutoscaler of the Deployment vision. It never gets a metric here, so that it changes nothing itself.
+func rivalHPA() *autoscalingv2.HorizontalPodAutoscaler {
+	return &autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: metav1.ObjectMeta{Name: "vision"},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "vision"},
+			MinReplicas:    ptr.To[int32](1), MaxReplicas: 8,
+			Metrics: []autoscalingv2.MetricSpec{{
+				Type: autoscalingv2.ResourceMetricSourceType,
+				Resource: &autoscalingv2.ResourceMetricSource{
+					Name:   corev1.ResourceCPU,
+					Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr.To[int32](80)},
+				},
+			}},
+		},
+	}
+}
+
+// An HPA on the same Deployment: nothing is written and an Event says so; a dry run decides all the same. Without the HPA it goes on.
+func TestConflictWithAnHPA(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, false)
+	ns := namespace(t, "conflict")
+	l := newLoad(100)
+	d := create(t, ns, "vision", 2, gpuAnnotations(), l)
+	program := runs(t, ns, p.URL())
+	d.waitReason(program, "WithinTolerance")
+
+	hpas := cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns)
+	if _, err := hpas.Create(t.Context(), rivalHPA(), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	bed.WaitFor(t, 10*time.Second, "the Event", func() error { // though nothing is to be changed
+		return bed.Want("Conflict Events", len(d.events("Conflict")), 1)
+	})
+	if note := d.events("Conflict")[0]; !strings.Contains(note, "HorizontalPodAutoscaler "+ns+"/vision") {
+		t.Errorf("the Event says %q, not which HPA", note)
+	}
+	l.SetLoad(200)
+	d.waitReason(program, "Conflict")
+	dry := start(t, cluster.config, "run", "--dry-run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL())
+	bed.WaitFor(t, 10*time.Second, "the dry run's decision", func() error {
+		w, err := dry.workload(ns, "vision")
+		if err != nil {
+			return err
+		}
+		return bed.Want("desired", w.Desired, 4)
+	})
+	d.holdsReplicas(2, 3*time.Second)
+	d.wantWrites(0)
+
+	if err := hpas.Delete(t.Context(), "vision", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	d.waitReplicas(4, 10*time.Second)
+	if got := len(d.events("Conflict")); got != 1 {
+		t.Errorf("%d Conflict Events, want one in all", got)
+	}
+}
+
+// scaledObjects is a CustomResourceDefinition that takes what KEDA's does.
+const scaledObjects = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: scaledobjects.keda.sh},
+spec: {group: keda.sh, scope: Namespaced, names: {plural: scaledobjects, singular: scaledobject, kind: ScaledObject, listKind: ScaledObjectList},
+versions: [{name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}`
+
+// KEDA is installed while the program runs: its ScaledObjects are noticed. Without any of them nothing is told.
+func TestConflictWithAScaledObject(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t, "keda")
+	d := create(t, ns, "vision", 1, gpuAnnotations("min-replicas", "1"), newLoad(0))
+	program := runs(t, ns, "http://127.0.0.1:1") // nothing listens there: only the bounds are kept
+	d.waitReason(program, "NoData")
+
+	if err := cluster.Apply(t.Context(), []byte(scaledObjects)); err != nil {
+		t.Fatal(err)
+	}
+	client, err := dynamic.NewForConfig(cluster.AdminConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := client.Resource(schema.GroupVersionResource{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledobjects"}).Namespace(ns)
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": map[string]any{"name": "vision-keda"},
+		"spec": map[string]any{"scaleTargetRef": map[string]any{"name": "vision"}},
+	}}
+	bed.WaitFor(t, 20*time.Second, "the new kind", func() error {
+		_, err := objects.Create(t.Context(), object, metav1.CreateOptions{})
+		return err
+	})
+	bed.WaitFor(t, 80*time.Second, "the Event", func() error { // an unknown kind is looked for once a minute
+		return bed.Want("Conflict Events", len(d.events("Conflict")), 1)
+	})
+	d.scale(12) // above the maximum, which counts without metrics
+	d.waitReason(program, "Conflict")
+	d.holdsReplicas(12, 3*time.Second)
+	crds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	if err := crds.Delete(t.Context(), "scaledobjects.keda.sh", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	d.waitReplicas(8, 30*time.Second)
+	if out := program.out.String(); strings.Contains(out, "right is missing") || strings.Contains(out, "Watching fails") {
+		t.Error("the program complains about a kind that is not there")
+	}
+}
