@@ -33,7 +33,8 @@ type Options struct {
 
 	// DryRun decides and reports and writes nothing: no scale, no Event, no Lease.
 	DryRun bool
-	// LeaderElection, if not nil, lets only the holder of a Lease decide and write. Not together with DryRun.
+	// LeaderElection, if not nil, lets only the holder of a Lease decide and write, and write down what it remembers for the next one.
+	// Not together with DryRun.
 	LeaderElection *LeaderElection
 	// Events writes Events on the Deployments. DryRun overrules it.
 	Events bool
@@ -54,7 +55,7 @@ type Options struct {
 type LeaderElection struct {
 	// Client is used for the Lease only, so that scale writes cannot starve it. LeaseClientFor makes one whose requests time out.
 	Client kubernetes.Interface
-	// Namespace and Name are the Lease's. LeaseName gives the name.
+	// Namespace and Name are the Lease's. LeaseName gives the name. The ConfigMaps of the checkpoint are beside it: NAME-checkpoint-N.
 	Namespace, Name string
 	// Identity is unique to this process and tells its address. Identity makes one.
 	Identity string

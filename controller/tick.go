@@ -42,6 +42,7 @@ func (c *Controller) Tick(ctx context.Context, now time.Time) *Snapshot {
 	p.reportReplies()
 	c.snapshot.Store(p.publish())
 	c.ticked = now
+	c.checkpoints.poke()
 	finished := time.Now()
 	c.alive.Store(&finished)
 	c.metrics.tickDuration.Observe(finished.Sub(started).Seconds())
@@ -57,15 +58,20 @@ func (c *Controller) begin(now time.Time) *pass {
 	}
 	p.took = c.watches.startups.drain()
 	p.targets = c.refresh()
+	c.settle(now)
+	for _, t := range p.targets {
+		t.resolve()
+	}
+	return p
+}
+
+// settle takes over what has become of the writes.
+func (c *Controller) settle(now time.Time) {
 	for _, o := range c.writes.collect() {
 		if t := c.targets[o.uid]; t != nil {
 			t.settle(o, now)
 		}
 	}
-	for _, t := range p.targets {
-		t.resolve()
-	}
-	return p
 }
 
 // refresh brings the targets up to date with the cache. One that is gone, or was created anew under its old name, is forgotten.
@@ -271,7 +277,7 @@ func (p *pass) publish() *Snapshot {
 			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: t.writeProblem,
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
 			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable,
-			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore,
+			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid,
 		}
 	}
 	return s
