@@ -82,6 +82,26 @@ func (a *asked) recall(valid, now map[string]string, parse parser) {
 	}
 }
 
+// reclass takes over the administrator's classes if they have changed, and reports whether they have.
+func (c *Controller) reclass() bool {
+	if c.options.Classes == nil {
+		return false
+	}
+	classes, changed := c.options.Classes()
+	if changed {
+		c.options.Settings.Classes = classes
+	}
+	return changed
+}
+
+// reclass parses the annotations anew if they name a class, because the classes have changed.
+func (t *target) reclass(parse parser) {
+	if _, named := t.seen.annotations[policy.Prefix+"class"]; named {
+		t.ask(t.seen.annotations, parse)
+		t.state = t.state.Edited()
+	}
+}
+
 // stopKeys are the annotations by which a person stops or bounds us.
 var stopKeys = []string{"enabled", "paused", "dry-run", "min-replicas", "max-replicas"}
 

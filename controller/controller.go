@@ -68,7 +68,7 @@ func New(o Options) (*Controller, error) {
 	c.snapshot.Store(&Snapshot{})
 	c.metrics = newInstruments(c)
 	c.parse = c.guarded(func(annotations map[string]string) (policy.Spec, policy.Problems) {
-		return policy.Parse(annotations, o.Settings)
+		return policy.Parse(annotations, c.options.Settings)
 	})
 	c.writes = &writes{gate: open, done: c.wrote}
 	c.scaler = &patcher{apps: o.Client.AppsV1().RESTClient()}

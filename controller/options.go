@@ -23,6 +23,8 @@ type Options struct {
 	Queries QueryReader
 	// Settings are handed to policy.Parse. Its Interval is the time between two ticks.
 	Settings policy.Settings
+	// Classes, if not nil, is asked at each tick whether the classes of the Settings have changed, and for the new ones.
+	Classes func() (classes map[string]map[string]string, changed bool)
 
 	// Namespaces are the only ones to be watched; empty means all.
 	Namespaces []string

@@ -80,6 +80,7 @@ func (c *Controller) refresh() []*target {
 	slices.SortFunc(list, func(a, b *deployment) int {
 		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
 	})
+	classes := c.reclass()
 	targets := make([]*target, len(list))
 	for i, d := range list {
 		t := c.targets[d.uid]
@@ -88,6 +89,9 @@ func (c *Controller) refresh() []*target {
 			c.targets[d.uid] = t
 		}
 		t.see(d, c.parse)
+		if classes {
+			t.reclass(c.parse)
+		}
 		targets[i] = t
 	}
 	if len(targets) != len(c.targets) {
