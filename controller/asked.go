@@ -13,7 +13,9 @@ import (
 type asked struct {
 	// spec is what counts, nil as long as the annotations have never been valid. good is the last valid one.
 	spec, good *policy.Spec
-	problems   policy.Problems
+	// valid are the annotations behind good.
+	valid    map[string]string
+	problems policy.Problems
 	// frozen and raiseOnly are what the problems forbid.
 	frozen, raiseOnly policy.Reason
 	// signals are to be read for all targets at once, custom ones by queries of this target's own.
@@ -46,10 +48,10 @@ func (c *Controller) guarded(parse parser) parser {
 func (a *asked) ask(annotations map[string]string, parse parser) {
 	spec, problems := parse(annotations)
 	good := a.good
-	*a = asked{good: good, problems: problems}
+	*a = asked{good: good, valid: a.valid, problems: problems}
 	switch {
 	case len(problems) == 0:
-		a.spec, a.good = &spec, &spec
+		a.spec, a.good, a.valid = &spec, &spec, annotations
 	case good == nil:
 		return
 	case slices.ContainsFunc(problems, stops):
@@ -70,6 +72,34 @@ func (a *asked) ask(annotations map[string]string, parse parser) {
 		group.WriteByte(' ')
 	}
 	a.group = group.String()
+}
+
+// recall parses annotations that were valid for another process before those of now, if these are not.
+func (a *asked) recall(valid, now map[string]string, parse parser) {
+	if a.good == nil && len(valid) > 0 {
+		a.ask(valid, parse)
+		a.ask(now, parse)
+	}
+}
+
+// reclass takes over the administrator's classes if they have changed, and reports whether they have.
+func (c *Controller) reclass() bool {
+	if c.options.Classes == nil {
+		return false
+	}
+	classes, changed := c.options.Classes()
+	if changed {
+		c.options.Settings.Classes = classes
+	}
+	return changed
+}
+
+// reclass parses the annotations anew if they name a class, because the classes have changed.
+func (t *target) reclass(parse parser) {
+	if _, named := t.seen.annotations[policy.Prefix+"class"]; named {
+		t.ask(t.seen.annotations, parse)
+		t.state = t.state.Edited()
+	}
 }
 
 // stopKeys are the annotations by which a person stops or bounds us.

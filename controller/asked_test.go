@@ -231,3 +231,49 @@ func TestNoEventBeforeAPodIsReady(t *testing.T) {
 		}
 	})
 }
+
+// Classes that change count from the next tick on, for those that name one. One whose class is gone goes on with its last good
+// policy, for raising only.
+func TestClassesThatChange(t *testing.T) {
+	class := func(target string) map[string]map[string]string {
+		return map[string]map[string]string{"ours": {"target.running-requests": target}}
+	}
+	next := class("50")
+	b := newBed(t, func(o *Options) {
+		o.Classes = func() (classes map[string]map[string]string, changed bool) {
+			classes, next = next, nil
+			return classes, classes != nil
+		}
+	})
+	b.reader.set(policy.RunningRequests, 100)
+	b.deploy("a", 2, map[string]string{
+		policy.Prefix + "enabled": "true", policy.Prefix + "max-replicas": "10", policy.Prefix + "class": "ours",
+		policy.Prefix + "scale-down.stabilization": "0s", policy.Prefix + "scale-up.policies": "100 pods/1s", policy.Prefix + "scale-down.policies": "100 pods/1s",
+	})
+	for n, step := range []struct {
+		classes  map[string]map[string]string
+		value    float64
+		replicas int
+		invalid  bool
+	}{
+		{nil, 100, 4, false},
+		{nil, 50, 4, false},
+		{class("25"), 50, 8, false},
+		{map[string]map[string]string{}, 25, 8, true},
+		{nil, 5, 8, true},
+		{nil, 30, 10, true},
+		{class("50"), 25, 5, false},
+	} {
+		if step.classes != nil {
+			next = step.classes
+		}
+		b.reader.set(policy.RunningRequests, step.value)
+		w := b.tick(n).Find("ns", "a")
+		if w.Decision.Desired != step.replicas || (len(w.Problems) > 0) != step.invalid {
+			t.Errorf("tick %d: %d, %v; want %d", n, w.Decision.Desired, w.Problems, step.replicas)
+		}
+		if w.Decision.Desired != w.Decision.Current {
+			b.deploy("a", w.Decision.Desired, b.targets["uid-a"].seen.annotations)
+		}
+	}
+}

@@ -16,14 +16,16 @@ import (
 
 // Controller scales the Deployments that opted in. Run is its whole life; Sync and Tick are one pass of it, for `plan`.
 type Controller struct {
-	options  Options
-	log      logr.Logger
-	watches  *watches
-	scaler   scaler
-	writes   *writes
-	lease    *lease // nil without leader election
-	recorder *recorder
-	metrics  *instruments
+	options Options
+	log     logr.Logger
+	watches *watches
+	scaler  scaler
+	writes  *writes
+	lease   *lease // nil without leader election
+	// checkpoints are written by a leader, nil without leader election.
+	checkpoints *checkpoints
+	recorder    *recorder
+	metrics     *instruments
 
 	// ticking is held during a tick: there are never two at once.
 	ticking sync.Mutex
@@ -66,7 +68,7 @@ func New(o Options) (*Controller, error) {
 	c.snapshot.Store(&Snapshot{})
 	c.metrics = newInstruments(c)
 	c.parse = c.guarded(func(annotations map[string]string) (policy.Spec, policy.Problems) {
-		return policy.Parse(annotations, o.Settings)
+		return policy.Parse(annotations, c.options.Settings)
 	})
 	c.writes = &writes{gate: open, done: c.wrote}
 	c.scaler = &patcher{apps: o.Client.AppsV1().RESTClient()}
@@ -94,6 +96,7 @@ func (c *Controller) elect() (err error) {
 	c.lease, err = newLease(c.options.LeaderElection, c.writes.wait)
 	if err == nil {
 		c.writes.gate = c.lease.gate
+		c.checkpoints = newCheckpoints(&c.options, c.lease.gate)
 	}
 	return err
 }

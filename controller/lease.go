@@ -65,6 +65,8 @@ type lease struct {
 	// renewed is when the last successful renewal was sent, nil before the first and after the end. A time.Time keeps the
 	// monotonic clock, which no adjustment of the wall clock moves.
 	renewed atomic.Pointer[time.Time]
+	// before is when another process renewed or released the Lease last, as far as this one has seen; nil if none has.
+	before  atomic.Pointer[time.Time]
 	leading chan struct{} // closed when this process becomes the leader
 }
 
@@ -96,6 +98,15 @@ func newLease(o *LeaderElection, release func(context.Context)) (*lease, error) 
 	}
 	l.elector = elector
 	return l, nil
+}
+
+// Get reads the Lease, and notes until when the former leader went on.
+func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && record.HolderIdentity != l.Identity() {
+		l.before.Store(&record.RenewTime.Time)
+	}
+	return record, raw, err
 }
 
 // Create creates the Lease as ours.

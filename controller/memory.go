@@ -21,6 +21,8 @@ type Remembered struct {
 	Name      string       `json:"name"`
 	UID       types.UID    `json:"uid"`
 	State     policy.State `json:"state"`
+	// Annotations are the last valid ones, ours alone.
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // MemoryOf takes the Memory out of a Snapshot.
@@ -28,7 +30,7 @@ func MemoryOf(s *Snapshot) Memory {
 	m := Memory{Time: s.Time, Targets: make([]Remembered, len(s.Workloads))}
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
-		m.Targets[i] = Remembered{w.Namespace, w.Name, w.UID, w.State}
+		m.Targets[i] = Remembered{w.Namespace, w.Name, w.UID, w.State, w.valid}
 	}
 	return m
 }
@@ -38,17 +40,21 @@ func MemoryOf(s *Snapshot) Memory {
 func (c *Controller) Recall(m Memory) (unknown int) {
 	c.ticking.Lock()
 	defer c.ticking.Unlock()
-	states := make(map[types.UID]policy.State, len(m.Targets))
-	for _, r := range m.Targets {
-		states[r.UID] = r.State
+	targets := make(map[types.UID]*Remembered, len(m.Targets))
+	for i := range m.Targets {
+		targets[m.Targets[i].UID] = &m.Targets[i]
 	}
 	for _, t := range c.refresh() {
-		state, ok := states[t.seen.uid]
-		if !ok {
+		r := targets[t.seen.uid]
+		if r == nil {
 			unknown++
 			continue
 		}
-		t.state = state
+		t.state = r.State
+		t.recall(r.Annotations, t.seen.annotations, c.parse)
+		if len(t.problems) == 0 && len(r.Annotations) > 0 && !sameAnnotations(r.Annotations, t.seen.annotations) {
+			t.state = t.state.Edited()
+		}
 	}
 	return unknown
 }

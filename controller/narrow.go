@@ -134,12 +134,12 @@ func watched[T object, L runtime.Object](what string, from *narrowed[T, L], into
 		what:    what,
 		synced:  into.synced.Load,
 		problem: from.err,
-		run:     func(ctx context.Context) { reflect(ctx, what, from, into) },
+		run:     func(ctx context.Context) { keepUp(ctx, what, from, into) },
 	}
 }
 
-// reflect keeps a store up to date until the context ends.
-func reflect(ctx context.Context, what string, from cache.ListerWatcher, into cache.ReflectorStore) {
+// keepUp keeps a store up to date until the context ends.
+func keepUp(ctx context.Context, what string, from cache.ListerWatcher, into cache.ReflectorStore) {
 	options := cache.ReflectorOptions{Name: "gpuscaler", TypeDescription: what}
 	reflector := cache.NewReflectorWithOptions(from, nil, into, options)
 	reflector.WatchListPageSize = pageSize

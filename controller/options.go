@@ -26,6 +26,8 @@ type Options struct {
 	Queries QueryReader
 	// Settings are handed to policy.Parse. Its Interval is the time between two ticks.
 	Settings policy.Settings
+	// Classes, if not nil, is asked at each tick whether the classes of the Settings have changed, and for the new ones.
+	Classes func() (classes map[string]map[string]string, changed bool)
 
 	// Namespaces are the only ones to be watched; empty means all.
 	Namespaces []string
@@ -36,7 +38,8 @@ type Options struct {
 
 	// DryRun decides and reports and writes nothing: no scale, no Event, no Lease.
 	DryRun bool
-	// LeaderElection, if not nil, lets only the holder of a Lease decide and write. Not together with DryRun.
+	// LeaderElection, if not nil, lets only the holder of a Lease decide and write, and write down what it remembers for the next one.
+	// Not together with DryRun.
 	LeaderElection *LeaderElection
 	// Events writes Events on the Deployments. DryRun overrules it.
 	Events bool
@@ -57,7 +60,7 @@ type Options struct {
 type LeaderElection struct {
 	// Client is used for the Lease only, so that scale writes cannot starve it. LeaseClientFor makes one whose requests time out.
 	Client kubernetes.Interface
-	// Namespace and Name are the Lease's. LeaseName gives the name.
+	// Namespace and Name are the Lease's. LeaseName gives the name. The ConfigMaps of the checkpoint are beside it: NAME-checkpoint-N.
 	Namespace, Name string
 	// Identity is unique to this process and tells its address. Identity makes one.
 	Identity string

@@ -7,8 +7,9 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// Run scales until the context ends: it waits for the caches, for the lease if there is an election, and then ticks. When
-// the context ends it waits for the writes under way and gives the lease back. It returns ErrLeaseLost if the lease was
+// Run scales until the context ends: it waits for the caches, for the lease if there is an election, goes on from what the former
+// leader remembered, and ticks. When the context ends it waits for the writes under way, writes down what it remembers, and gives
+// the lease back. It returns ErrLeaseLost if the lease was
 // lost, nil otherwise.
 func (c *Controller) Run(ctx context.Context) error {
 	defer c.recorder.stop()
@@ -67,6 +68,8 @@ func (c *Controller) lead(ctx context.Context) error {
 	c.log.Info("This process leads now", "identity", c.lease.Identity())
 	ticking, stop := context.WithCancel(ctx)
 	defer stop()
+	c.takeUp(ticking)
+	kept := c.keep(ticking)
 	looped := make(chan struct{})
 	go func() {
 		defer close(looped)
@@ -76,10 +79,13 @@ func (c *Controller) lead(ctx context.Context) error {
 	case <-ended:
 		stop()
 		<-looped
+		<-kept
 		return ErrLeaseLost
 	case <-looped: // because ctx ended
 	}
 	_ = c.finish(ctx)
+	<-kept
+	c.keepLast(ctx)
 	release()
 	<-ended
 	return nil

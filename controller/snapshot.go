@@ -44,6 +44,8 @@ type Workload struct {
 	// GPUSeconds are the seconds that its pods have held GPUs since it was first seen, by what they did with them.
 	GPUSeconds GPUSeconds
 
+	// valid are the last valid annotations.
+	valid map[string]string
 	// heldBefore marks, by position in reasons, every reason that it has been held for.
 	heldBefore reasonSet
 }

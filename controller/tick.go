@@ -46,6 +46,7 @@ func (c *Controller) Tick(ctx context.Context, now time.Time) *Snapshot {
 	p.reportReplies()
 	c.snapshot.Store(p.publish())
 	c.ticked = now
+	c.checkpoints.poke()
 	finished := time.Now()
 	c.alive.Store(&finished)
 	c.metrics.tickDuration.Observe(finished.Sub(started).Seconds())
@@ -61,11 +62,7 @@ func (c *Controller) begin(now time.Time) *pass {
 	}
 	p.took = c.watches.startups.drain()
 	p.targets = c.refresh()
-	for _, o := range c.writes.collect() {
-		if t := c.targets[o.uid]; t != nil {
-			t.settle(o, now)
-		}
-	}
+	c.settle(now)
 	for _, t := range p.targets {
 		t.resolve()
 	}
@@ -74,12 +71,22 @@ func (c *Controller) begin(now time.Time) *pass {
 	return p
 }
 
+// settle takes over what has become of the writes.
+func (c *Controller) settle(now time.Time) {
+	for _, o := range c.writes.collect() {
+		if t := c.targets[o.uid]; t != nil {
+			t.settle(o, now)
+		}
+	}
+}
+
 // refresh brings the targets up to date with the cache. One that is gone, or was created anew under its old name, is forgotten.
 func (c *Controller) refresh() []*target {
 	list := c.watches.targets(make([]*deployment, 0, len(c.targets)))
 	slices.SortFunc(list, func(a, b *deployment) int {
 		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
 	})
+	classes := c.reclass()
 	targets := make([]*target, len(list))
 	for i, d := range list {
 		t := c.targets[d.uid]
@@ -88,6 +95,9 @@ func (c *Controller) refresh() []*target {
 			c.targets[d.uid] = t
 		}
 		t.see(d, c.parse)
+		if classes {
+			t.reclass(c.parse)
+		}
 		targets[i] = t
 	}
 	if len(targets) != len(c.targets) {
@@ -291,7 +301,7 @@ func (p *pass) publish() *Snapshot {
 			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: t.writeProblem,
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
 			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable, Free: t.free, FreeKnown: t.freeKnown, Rival: t.rival,
-			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore,
+			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid,
 		}
 	}
 	return s

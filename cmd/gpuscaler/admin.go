@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
@@ -30,6 +31,9 @@ func (a *adminFlags) addFlags(flags *pflag.FlagSet) {
 // adminFiles are what the files say.
 type adminFiles struct {
 	classes map[string]map[string]string
+	// classesFile is where they are from, empty for none, and classesText what it says.
+	classesFile string
+	classesText []byte
 	// queries are nil if no file defines any.
 	queries metrics.Queries
 }
@@ -45,6 +49,7 @@ func (a *adminFlags) read() (adminFiles, error) {
 		if files.classes, err = parseClasses(text); err != nil {
 			return files, fmt.Errorf("reading --classes %s: %w", a.classes, err)
 		}
+		files.classesFile, files.classesText = a.classes, text
 	}
 	if a.queries != "" {
 		text, err := os.ReadFile(a.queries)
@@ -65,6 +70,14 @@ func (f *adminFiles) settings(interval, maxSampleAge time.Duration) policy.Setti
 		settings.Queries[name] = true
 	}
 	return settings
+}
+
+// follow returns what tells a controller of classes that change, nil if no file defines any.
+func (f *adminFiles) follow(log logr.Logger) func() (map[string]map[string]string, bool) {
+	if f.classesFile == "" {
+		return nil
+	}
+	return (&classesFile{path: f.classesFile, log: log, text: f.classesText}).next
 }
 
 // settings reads the files and returns what annotations are parsed with away from a cluster: without --queries any name of

@@ -114,8 +114,8 @@ func (o *planOptions) plan(cmd *cobra.Command, g *globals, c *cluster) error {
 		return err
 	}
 	fmt.Fprintf(errOut, "Prometheus: %s\n", s.name)
-	options := o.controllerOptions(c, &files, s)
-	options.DryRun, options.Logger, options.Namespaces = true, log, o.namespaces(c)
+	options := o.controllerOptions(c, &files, s, log)
+	options.DryRun, options.Namespaces = true, o.namespaces(c)
 	if o.deployment != "" {
 		options.Select = func(_, name string) bool { return name == o.deployment }
 	}

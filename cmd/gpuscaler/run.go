@@ -22,7 +22,7 @@ func newRunCommand(g *globals) *cobra.Command {
   gpuscaler run --watch-namespace team-a --watch-namespace team-b`,
 		Long: `Scales the Deployments that opted in: reads their signals at every interval, decides, and
 patches their scale. It is meant to run in the cluster, one process leading and others
-standing by.
+standing by. The file of --classes is read again when it changes.
 
 With --dry-run it runs anywhere, with the rights to read, and shows what it would do. It sends
 no write of any kind: no scale, no Event, no lease.`,
@@ -53,8 +53,8 @@ no write of any kind: no scale, no Event, no lease.`,
 }
 
 // controllerOptions are what a controller needs, whether or not it writes.
-func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source) (controller.Options, error) {
-	options := o.tickFlags.controllerOptions(c, files, s)
+func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source, log logr.Logger) (controller.Options, error) {
+	options := o.tickFlags.controllerOptions(c, files, s, log)
 	options.Namespaces = o.namespaces
 	if o.namespaceSelector != "" {
 		var err error
@@ -67,9 +67,9 @@ func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source)
 }
 
 // controllerOptions are what a controller needs of these flags.
-func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source) controller.Options {
+func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source, log logr.Logger) controller.Options {
 	return controller.Options{
-		Client: c.client, Dynamic: c.dynamic, Settings: files.settings(f.interval, f.maxSampleAge),
+		Client: c.client, Dynamic: c.dynamic, Settings: files.settings(f.interval, f.maxSampleAge), Classes: files.follow(log), Logger: log,
 		Signals: s.reader, Queries: queryReader{s.prometheus, files.queries},
 	}
 }
@@ -80,7 +80,7 @@ func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log
 	if err != nil {
 		return err
 	}
-	options, err := o.controllerOptions(c, files, s)
+	options, err := o.controllerOptions(c, files, s, log)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log
 			return err
 		}
 	}
-	options.Logger, options.Events = log, true
+	options.Events = true
 	scaler, err := controller.New(options)
 	if err != nil {
 		return err
@@ -122,11 +122,11 @@ func (o *runOptions) showDryRun(cmd *cobra.Command, g *globals, c *cluster, file
 		return err
 	}
 	fmt.Fprintf(heading, "Prometheus: %s\n", s.name)
-	options, err := o.controllerOptions(c, files, s)
+	options, err := o.controllerOptions(c, files, s, log)
 	if err != nil {
 		return err
 	}
-	options.DryRun, options.Logger = true, log
+	options.DryRun = true
 	listener, err := listen(ctx, o.listen)
 	if err != nil {
 		return err

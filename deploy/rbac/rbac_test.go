@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,12 +27,21 @@ var writes = map[string][]string{
 		"patch deployments/scale.apps",
 		"patch events", "patch events.events.k8s.io",
 	},
-	"Role gpuscaler": {
-		"create configmaps", "create leases.coordination.k8s.io",
-		"update configmaps gpuscaler-checkpoint", "update leases.coordination.k8s.io gpuscaler",
-	},
+	"Role gpuscaler": slices.Sorted(slices.Values(append(
+		shards("update configmaps gpuscaler-checkpoint-"),
+		"create configmaps", "create leases.coordination.k8s.io", "update leases.coordination.k8s.io gpuscaler",
+	))),
 	"ClusterRole gpuscaler-prometheus-discovery": nil,
 	"ClusterRole gpuscaler-viewer":               nil,
+}
+
+// shards are grants for each part of the checkpoint; the controller has 16.
+func shards(grant string) []string {
+	var list []string
+	for n := range 16 {
+		list = append(list, grant+strconv.Itoa(n))
+	}
+	return list
 }
 
 func TestWrites(t *testing.T) {
