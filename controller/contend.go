@@ -55,6 +55,15 @@ func (o *observer) waiting(t *target, m *members) int {
 	return placeless
 }
 
+// conclude decides.
+func (p *pass) conclude(t *target, before policy.State, seen policy.Observation) {
+	t.decision, t.state = policy.Decide(*t.spec, before, seen, p.now)
+	t.free, t.freeKnown = seen.Free, seen.FreeKnown
+	if t.decision.Reason.Holds() {
+		t.heldBefore.add(t.decision.Reason)
+	}
+}
+
 // contends reports whether a decision must wait until all that are made together have been: it raises, and the places are counted.
 func (p *pass) contends(t *target, seen *policy.Observation) bool {
 	d := &t.decision

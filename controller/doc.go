@@ -5,7 +5,9 @@
 //
 //	read     one query per signal for all targets at once          query.go
 //	observe  pods by ownership, the samples beside them            observe.go
+//	         how many more fit on the nodes, other autoscalers     ledger.go, rivals.go
 //	decide   policy.Decide                                         tick.go
+//	contend  who gets the places that several want                 contend.go
 //	write    one JSON Patch, if the number is to change            writes.go, scale.go
 //	report   one Snapshot, from which all else is rendered         snapshot.go
 //

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
-	"k8s.io/klog/v2"
 )
 
 // fit tells which nodes may take the pods of a template and what they need there.
@@ -122,7 +122,7 @@ func (f *fit) admits(n *node) bool {
 // tolerates reports whether a toleration covers the taint.
 func (f *fit) tolerates(taint *corev1.Taint) bool {
 	for i := range f.Tolerations {
-		if f.Tolerations[i].ToleratesTaint(klog.Logger{}, taint, false) {
+		if f.Tolerations[i].ToleratesTaint(logr.Discard(), taint, false) {
 			return true
 		}
 	}

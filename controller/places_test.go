@@ -213,6 +213,10 @@ func TestLedger(t *testing.T) {
 	if got := free(p.ledger(), b); got != "7 true" {
 		t.Errorf("free in the next tick: %s, want all again", got)
 	}
+	few := nodesAre(apiNode("n1", list("pods", "3", gpu, "8"))).ledger()
+	if got := few.take(two, 1) + few.take(one, 9); got != 3 {
+		t.Errorf("took %d, want as many as a node takes pods", got)
+	}
 	if got := free(nil, a); got != "0 false" {
 		t.Errorf("without a ledger: %s, want that it is not known", got)
 	}

@@ -92,6 +92,11 @@ func unknownFit(spec *corev1.PodSpec) string {
 	case spec.Resources != nil && limitsAlone(spec.Resources):
 		return "its pods have a limit as a whole without a request"
 	}
+	return boundFit(spec)
+}
+
+// boundFit says what binds the pods to places or to each other, empty if nothing does.
+func boundFit(spec *corev1.PodSpec) string {
 	for i := range spec.TopologySpreadConstraints {
 		if spec.TopologySpreadConstraints[i].WhenUnsatisfiable != corev1.ScheduleAnyway {
 			return "its pods must be spread"

@@ -237,15 +237,6 @@ func (p *pass) decide(t *target, o *observer) {
 	p.c.change(t, p.now)
 }
 
-// conclude decides.
-func (p *pass) conclude(t *target, before policy.State, seen policy.Observation) {
-	t.decision, t.state = policy.Decide(*t.spec, before, seen, p.now)
-	t.free, t.freeKnown = seen.Free, seen.FreeKnown
-	if t.decision.Reason.Holds() {
-		t.heldBefore.add(t.decision.Reason)
-	}
-}
-
 // unlisted stands in for the pods of a namespace as long as they cannot be listed.
 var unlisted = &members{sets: &store[*replicaSet]{}, pods: &store[*pod]{}}
 
