@@ -20,6 +20,8 @@ type asked struct {
 	frozen, raiseOnly policy.Reason
 	// signals are to be read for all targets at once, custom ones by queries of this target's own.
 	signals, custom []policy.Signal
+	// timed are those of signals of which it matters now and then when the samples were taken.
+	timed []policy.Signal
 	// group is equal for targets that wait for the same signals.
 	group string
 }
@@ -66,6 +68,7 @@ func (a *asked) ask(annotations map[string]string, parse parser) {
 			a.signals = append(a.signals, s)
 		}
 	}
+	a.timed = timedSignals(a.spec)
 	var group strings.Builder
 	for _, s := range a.signals {
 		group.WriteString(string(s))

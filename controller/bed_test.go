@@ -97,8 +97,12 @@ func (b *bed) run(name, uid string, n int, phase policy.Phase) {
 	for _, p := range b.members.pods.ownedBy(set, nil) {
 		_ = b.members.pods.Delete(p)
 	}
+	scheduled := int64(1) // long ago
+	if phase == policy.Loading {
+		scheduled = noon.Unix()
+	}
 	for i := range n {
-		_ = b.members.pods.Update(&pod{meta: meta{"ns", fmt.Sprintf("%s-%d", name, i), ""}, replicaSet: set, scheduled: 1, since: 2, gpus: 1, phase: phase})
+		_ = b.members.pods.Update(&pod{meta: meta{"ns", fmt.Sprintf("%s-%d", name, i), ""}, replicaSet: set, scheduled: scheduled, since: scheduled + 1, gpus: 1, phase: phase})
 	}
 }
 

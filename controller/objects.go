@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -39,6 +40,12 @@ type deployment struct {
 	// annotations are ours alone.
 	annotations map[string]string
 	placing
+	// refused says why pods are not even created, empty if they are.
+	refused string
+	// hand is who has set replicas last. If it is a stranger's, template tells what it means: it is a digest of the pod template.
+	hand     policy.Hand
+	stranger bool
+	template uint64
 }
 
 // newDeployment returns what is kept of a Deployment; keep is false if it did not opt in.
@@ -61,6 +68,9 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 		}
 	}
 	d.placing = newPlacing(from)
+	d.refused = refusal(from.Status.Conditions)
+	d.hand, d.stranger = handOf(from)
+	d.template = digest(&from.Spec.Template)
 	return d, true
 }
 
@@ -73,6 +83,8 @@ func (d *deployment) DeepCopyObject() runtime.Object { c := *d; return &c }
 type replicaSet struct {
 	meta
 	uid, deployment types.UID
+	// revision grows with each template that the Deployment is given, also with one that it had before; 0 if not known.
+	revision int64
 }
 
 // newReplicaSet returns what is kept of a ReplicaSet; keep is false if it is no Deployment's.
@@ -82,6 +94,7 @@ func newReplicaSet(api runtime.Object) (r *replicaSet, keep bool) {
 		return nil, false
 	}
 	r = &replicaSet{meta: metaOf(from), uid: from.UID, deployment: controllerOf(from, "Deployment")}
+	r.revision, _ = strconv.ParseInt(from.Annotations["deployment.kubernetes.io/revision"], 10, 64)
 	return r, r.deployment != "" && from.DeletionTimestamp == nil
 }
 

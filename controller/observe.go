@@ -15,6 +15,8 @@ type observer struct {
 	pods    []policy.Pod
 	samples [][]policy.Sample
 	read    []policy.Reading
+	kept    []last
+	lasts   map[string]last
 }
 
 // gather collects the living pods of a target by ownership: pod -> ReplicaSet -> Deployment, by UID.
@@ -36,7 +38,7 @@ func (o *observer) gather(t *target, m *members) {
 		default:
 			t.unschedulable++
 		}
-		o.pods = append(o.pods, policy.Pod{Name: p.name, Phase: p.phase, Since: unix(p.since)})
+		o.pods = append(o.pods, p.seen())
 	}
 }
 
@@ -57,10 +59,18 @@ func (o *observer) observe(t *target, p *pass) policy.Observation {
 	for i, signal := range t.custom {
 		o.read = append(o.read, o.reading(len(t.signals)+i, t, signal, t.replies[i]))
 	}
-	return policy.Observation{
+	p.date(t, o)
+	for i := range o.read {
+		o.linger(t, i, p.now)
+	}
+	seen := policy.Observation{
 		Replicas: t.seen.replicas, Pods: o.pods, Readings: o.read,
+		Lacking: o.lacking(t.seen.refused), Refused: t.seen.refused != "",
+		Started: o.started(t), Hand: t.hand,
 		Frozen: t.frozen, RaiseOnly: t.raiseOnly,
 	}
+	seen.Rollout, seen.CrashLoop = o.rollout()
+	return seen
 }
 
 // reading takes the target's samples out of a reply. i numbers the signals of the target, each with memory of its own.
@@ -96,11 +106,47 @@ func (o *observer) podSamples(i int, namespace string, pod func(namespace, name 
 	return samples, source
 }
 
-// The startup that is assumed as long as none is known, and how many of it make a pod overdue.
+// started returns how long the pods took that became Ready since the last decision. Of a target of which nothing is remembered it is
+// how long those took that are Ready, as far as that can be told.
+func (o *observer) started(t *target) []time.Duration {
+	started := t.started
+	t.started = nil
+	if !t.state.Newest.Time.IsZero() {
+		return started
+	}
+	started = nil
+	for _, p := range o.found {
+		if took := p.took(); p.restarts == 0 && took > 0 && took <= longestStartup {
+			started = append(started, took)
+		}
+	}
+	return started
+}
+
+// maxStarted bounds what is kept while no decision is made. Older startups tell no more.
+const maxStarted = 32
+
+// longestStartup is the longest time that is believed of a pod that was Ready when it was first seen: it may have been Ready before
+// and not in between.
+const longestStartup = time.Hour
+
+// The startup that is assumed as long as none is known, how many of it make a pod overdue, and the restarts that do.
 const (
-	assumedStartup = 5 * time.Minute
-	overdueFactor  = 1.5
+	assumedStartup  = 5 * time.Minute
+	overdueFactor   = 1.5
+	overdueRestarts = 2
 )
+
+// startup is how long a pod of the target is taken to need: what the last decision said, else the annotation.
+func (t *target) startup() time.Duration {
+	switch {
+	case t.decision.Fleet.Startup > 0:
+		return t.decision.Fleet.Startup
+	case t.spec != nil && t.spec.Startup > 0:
+		return t.spec.Startup
+	}
+	return assumedStartup
+}
 
 // account adds the GPU time since the last tick and the startups of pods that became Ready.
 func (o *observer) account(t *target, now time.Time, elapsed time.Duration, took map[types.UID][]time.Duration, observe func(seconds float64)) {
@@ -108,24 +154,22 @@ func (o *observer) account(t *target, now time.Time, elapsed time.Duration, took
 		for _, set := range o.sets {
 			for _, d := range took[set.uid] {
 				observe(d.Seconds())
+				t.started = append(t.started, d)
 			}
 		}
+		t.started = t.started[max(0, len(t.started)-maxStarted):]
 	}
 	if elapsed <= 0 {
 		return
 	}
-	startup := assumedStartup
-	if t.spec != nil && t.spec.Startup > 0 {
-		startup = t.spec.Startup
-	}
-	late := now.Add(-time.Duration(overdueFactor * float64(startup))).Unix()
+	late := now.Add(-time.Duration(overdueFactor * float64(t.startup()))).Unix()
 	for _, p := range o.found {
 		seconds := float64(p.gpus) * elapsed.Seconds()
 		switch {
 		case p.phase == policy.Ready:
 			t.gpuSeconds.Serving += seconds
 		case p.scheduled == 0: // holds no GPU yet
-		case p.scheduled < late:
+		case p.scheduled < late || p.restarts >= overdueRestarts:
 			t.gpuSeconds.Overdue += seconds
 		default:
 			t.gpuSeconds.Loading += seconds

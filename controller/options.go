@@ -22,6 +22,8 @@ type Options struct {
 	Dynamic dynamic.Interface
 	// Signals reads the built-in signals.
 	Signals SignalReader
+	// Times reads when samples were taken. Without it that is known only where Signals tells.
+	Times TimeReader
 	// Queries reads custom signals. Without it they are missing.
 	Queries QueryReader
 	// Settings are handed to policy.Parse. Its Interval is the time between two ticks.

@@ -229,21 +229,17 @@ func TestPlacingOfADeployment(t *testing.T) {
 	d := apiDeployment("ns", "a", 3, asks("running-requests"))
 	d.Generation = 2
 	d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 3, ReadyReplicas: 3}
-	if p := newPlacing(d); !p.settled || p.refused || !p.judged {
+	if p := newPlacing(d); !p.settled || !p.judged {
 		t.Errorf("got %+v, want settled and judged", p)
 	}
 	for name, change := range map[string]func(){
 		"not observed yet": func() { d.Status.ObservedGeneration = 1 },
 		"not ready":        func() { d.Status.ReadyReplicas = 2 },
 		"surge":            func() { d.Status.Replicas = 4 },
-		"refused": func() {
-			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue}}
-			d.Status.ReadyReplicas = 0
-		},
 	} {
 		d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 3, ReadyReplicas: 3}
 		change()
-		if p := newPlacing(d); p.settled || p.refused != (name == "refused") {
+		if p := newPlacing(d); p.settled {
 			t.Errorf("%s: got %+v", name, p)
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -16,12 +18,19 @@ import (
 type pod struct {
 	meta
 	replicaSet types.UID
-	// scheduled is when a node was found and since when the present phase began, in Unix seconds; 0 if not known.
+	// scheduled is when a node was found. since is that of policy.Pod, but for a pod that has never been Ready it is when the kubelet
+	// took it on, and without that when a node was found. Both are in Unix seconds; 0 if not known.
 	scheduled, since int64
-	gpus             int32
-	phase            policy.Phase
+	// lacking is what the scheduler misses for an unschedulable pod; the zero Handle if it said nothing. Pods that wait for the
+	// same share it.
+	lacking unique.Handle[string]
+	gpus    int32
+	phase   policy.Phase
 	// served says that the pod has been Ready before.
 	served bool
+	// crash says why its containers do not come up, restarts how often they were restarted, up to 255.
+	crash    crash
+	restarts uint8
 }
 
 // newPod returns what is kept of a pod; keep is false if it serves nobody: terminating, finished, or no ReplicaSet's.
@@ -36,30 +45,78 @@ func newPod(api runtime.Object) (p *pod, keep bool) {
 		return p, false
 	}
 	p.gpus = gpus(&from.Spec)
-	p.phase = policy.Loading
-	for i := range from.Status.Conditions {
-		p.condition(&from.Status.Conditions[i])
-	}
-	if p.phase == policy.Loading {
-		p.since = p.scheduled
-	}
+	p.conditions(from.Status.Conditions)
+	p.crash, p.restarts = crashOf(&from.Status)
 	return p, true
 }
 
-// condition takes phase and times from a condition.
-func (p *pod) condition(c *corev1.PodCondition) {
-	at := c.LastTransitionTime.Unix()
-	if c.LastTransitionTime.IsZero() {
-		at = 0
+// conditions takes phase and times from the conditions.
+func (p *pod) conditions(list []corev1.PodCondition) {
+	p.phase = policy.Loading
+	var unready, initialized int64
+	for i := range list {
+		c := &list[i]
+		at, holds := seconds(c.LastTransitionTime), c.Status == corev1.ConditionTrue
+		switch {
+		case c.Type == corev1.PodScheduled && holds:
+			p.scheduled = at
+		case c.Type == corev1.PodScheduled && (c.Reason == corev1.PodReasonUnschedulable || c.Reason == corev1.PodReasonSchedulingGated):
+			p.phase, p.since = policy.Unschedulable, at
+			if c.Message != "" {
+				p.lacking = unique.Make(missing(c.Message))
+			}
+		case c.Type == corev1.PodReady && holds:
+			p.phase, p.since, p.served = policy.Ready, at, true
+		case c.Type == corev1.PodReady:
+			unready = at
+		case c.Type == corev1.PodInitialized && holds:
+			initialized = at
+		}
 	}
-	switch {
-	case c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue:
-		p.scheduled = at
-	case c.Type == corev1.PodScheduled && (c.Reason == corev1.PodReasonUnschedulable || c.Reason == corev1.PodReasonSchedulingGated):
-		p.phase, p.since = policy.Unschedulable, at
-	case c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue:
-		p.phase, p.since, p.served = policy.Ready, at, true
+	if p.phase == policy.Loading {
+		p.since = max(p.scheduled, unready)
+		// A kubelet begins with Ready=False and Initialized in one report, or has Initialized follow. If Ready is younger than that,
+		// by more than the second to which times are cut, it has been true in between.
+		p.served = initialized > 0 && unready > initialized+1
 	}
+}
+
+// seconds are those since the epoch, 0 for the zero time.
+func seconds(t metav1.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// took is the time from the node to the last transition to Ready, 0 if that is not known.
+func (p *pod) took() time.Duration {
+	if p.phase != policy.Ready || p.scheduled == 0 {
+		return 0
+	}
+	return time.Duration(p.since-p.scheduled) * time.Second
+}
+
+// seen is the pod as policy sees it.
+func (p *pod) seen() policy.Pod {
+	return policy.Pod{
+		Name: p.name, Phase: p.phase, Since: unix(p.since), Scheduled: unix(p.scheduled), Served: p.served, Restarts: int(p.restarts),
+	}
+}
+
+// before is the pod as policy would have seen it at an earlier time, as far as its last transitions tell.
+func (p *pod) before(at time.Time) policy.Pod {
+	seen := p.seen()
+	switch changed := seen.Since.After(at); {
+	case changed && p.phase == policy.Ready:
+		seen.Phase, seen.Served, seen.Since = policy.Loading, false, time.Time{}
+	case changed && p.phase == policy.Loading && p.served:
+		seen.Phase, seen.Since = policy.Ready, time.Time{}
+	}
+	if seen.Scheduled.After(at) {
+		seen.Scheduled = time.Time{}
+	}
+	return seen
 }
 
 func (p *pod) owner() types.UID { return p.replicaSet }
@@ -121,8 +178,8 @@ func (s *startups) adopt(fresh, old, peer *pod) {
 	if old == nil || old.replicaSet != fresh.replicaSet {
 		return
 	}
-	if fresh.phase == policy.Ready && !old.served && fresh.scheduled > 0 {
-		s.add(fresh.replicaSet, time.Duration(fresh.since-fresh.scheduled)*time.Second)
+	if took := fresh.took(); took > 0 && !old.served {
+		s.add(fresh.replicaSet, took)
 	}
 	fresh.served = fresh.served || old.served
 }

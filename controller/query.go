@@ -62,18 +62,21 @@ func (c *Controller) ask(ctx context.Context, read func(context.Context) (Readin
 
 // readAll starts one query per built-in signal for all targets at once.
 func (p *pass) readAll(ctx context.Context) {
-	for signal, namespaces := range namespacesBySignal(p.targets) {
+	for signal, namespaces := range namespacesBySignal(p.targets, builtIn) {
 		p.readings[signal] = p.c.ask(ctx, func(ctx context.Context) (Readings, error) {
 			return p.c.options.Signals.Read(ctx, signal, namespaces)
 		})
 	}
 }
 
-// namespacesBySignal returns for each built-in signal the namespaces whose targets need it, sorted.
-func namespacesBySignal(targets []*target) map[policy.Signal][]string {
+// builtIn are the built-in signals of a target.
+func builtIn(t *target) []policy.Signal { return t.signals }
+
+// namespacesBySignal returns for each signal the namespaces whose targets need it, sorted.
+func namespacesBySignal(targets []*target, needs func(*target) []policy.Signal) map[policy.Signal][]string {
 	lists := map[policy.Signal][]string{}
 	for _, t := range targets { // sorted by namespace
-		for _, s := range t.signals {
+		for _, s := range needs(t) {
 			list := lists[s]
 			if len(list) == 0 || list[len(list)-1] != t.seen.namespace {
 				lists[s] = append(list, t.seen.namespace)

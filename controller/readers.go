@@ -14,6 +14,12 @@ type SignalReader interface {
 	Read(ctx context.Context, signal policy.Signal, namespaces []string) (Readings, error)
 }
 
+// TimeReader reads when samples were taken. It is asked for few targets and only for a while after they were raised.
+type TimeReader interface {
+	// ReadTimes returns Readings whose samples have a Time and no Value. What cannot be read stays unknown.
+	ReadTimes(ctx context.Context, signal policy.Signal, namespaces []string) (Readings, error)
+}
+
 // QueryReader reads custom signals.
 type QueryReader interface {
 	// ReadQuery runs the query that the administrator gave this name, for one Deployment. It honours the deadline of ctx.

@@ -33,7 +33,7 @@ func (c *Controller) Refill(ctx context.Context, reader RangeReader, now time.Ti
 	interval := max(c.options.Settings.Interval, time.Second) // a finer step is refused
 	step := time.Duration(max(1, int(window/interval)/maxRefillSteps)) * interval
 	past := map[policy.Signal][]PastReadings{}
-	for signal, namespaces := range namespacesBySignal(targets) {
+	for signal, namespaces := range namespacesBySignal(targets, builtIn) {
 		list, err := reader.ReadRange(ctx, signal, namespaces, now.Add(-window), now.Add(-step), step)
 		if err != nil {
 			return fmt.Errorf("reading the past of %s: %w", signal, err)
@@ -78,11 +78,8 @@ var errNoPast = errors.New("no data of that time")
 // observePast is what was seen of a target at a time: its present pods, as far as they were Ready then.
 func (o *observer) observePast(t *target, past map[policy.Signal][]PastReadings, at time.Time, step time.Duration) policy.Observation {
 	o.read = o.read[:0]
-	for i := range o.pods {
-		o.pods[i].Phase = o.found[i].phase
-		if o.found[i].phase == policy.Ready && o.pods[i].Since.After(at) {
-			o.pods[i].Phase = policy.Loading
-		}
+	for i, p := range o.found {
+		o.pods[i] = p.before(at)
 	}
 	for i, signal := range t.signals {
 		r := &reply{err: errNoPast}
@@ -96,5 +93,5 @@ func (o *observer) observePast(t *target, past map[policy.Signal][]PastReadings,
 		}
 		o.read = append(o.read, o.reading(i, t, signal, r))
 	}
-	return policy.Observation{Replicas: t.seen.replicas, Pods: o.pods, Readings: o.read}
+	return policy.Observation{Replicas: t.seen.replicas, Pods: o.pods, Readings: o.read, Started: o.started(t)}
 }

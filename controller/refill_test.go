@@ -144,3 +144,27 @@ func TestManyCustomQueriesAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// The past begins with the startups that the pods tell of, and has each pod as it was then.
+func TestRefillSeesPodsAsTheyWere(t *testing.T) {
+	b := newBed(t)
+	b.deploy("a", 1, asks(policy.RunningRequests))
+	b.pod("a", "a-0", func(p *pod) {
+		p.served, p.scheduled, p.since = true, noon.Add(-2*time.Minute).Unix(), noon.Add(-time.Minute).Unix()
+	})
+	targets := b.refresh()
+	var o observer
+	o.gather(targets[0], b.members)
+	for _, tt := range []struct {
+		age   time.Duration
+		phase policy.Phase
+	}{{3 * time.Minute, policy.Loading}, {90 * time.Second, policy.Loading}, {30 * time.Second, policy.Ready}} {
+		seen := o.observePast(targets[0], nil, noon.Add(-tt.age), time.Second)
+		if p := seen.Pods[0]; p.Phase != tt.phase || p.Served != (tt.phase == policy.Ready) || p.Scheduled.IsZero() != (tt.age > 2*time.Minute) {
+			t.Errorf("%v ago: %+v, want it %s", tt.age, p, tt.phase)
+		}
+		if len(seen.Started) != 1 || seen.Started[0] != time.Minute {
+			t.Errorf("started %v, want a minute", seen.Started)
+		}
+	}
+}

@@ -36,6 +36,7 @@ const cachePatience = time.Minute
 // was counts as a refusal, or it would be asked again every tick.
 func (t *target) wrote(o *outcome, now time.Time) {
 	t.unsure = nil
+	t.made = &o.written
 	o.decision.Desired = o.replicas
 	t.state = t.state.Wrote(o.decision, o.decision.Time)
 	if older(t.seen.version, o.version) {
@@ -75,6 +76,7 @@ func (t *target) resolve() {
 	}
 	if t.seen.replicas == o.to {
 		t.state = t.state.Wrote(o.decision, o.decision.Time)
+		t.made = &written{o.to, t.seen.version}
 	}
 	t.unsure = nil
 }

@@ -16,6 +16,17 @@ type target struct {
 	state policy.State
 	// replies are those of its custom signals in this tick.
 	replies []*reply
+	// lasts are for each signal, built-in ones first, the last samples of its pods.
+	lasts [][]last
+	// hand is who has set the replicas last, judged from judged.
+	hand   policy.Hand
+	judged *deployment
+	// made is the last write that was made, as long as the cache has shown no change since, nil if there is none.
+	made *written
+	// settling says that in this tick it matters when samples were taken.
+	settling bool
+	// started are the startups of pods that no decision has been told of.
+	started []time.Duration
 
 	decision policy.Decision
 	// note says why the present tick made no decision, empty if it made one.
@@ -60,6 +71,8 @@ type told struct {
 	decided time.Time
 	reason  policy.Reason
 	desired int
+	// noted are the reasons that it had notes on.
+	noted reasonSet
 	// conditions are the reasons for Events that held at the last tick.
 	conditions reasonSet
 	problems   string
@@ -73,8 +86,12 @@ func (t *target) see(d *deployment, parse parser) {
 		return
 	}
 	t.seen = d
+	if before != nil && !sameAnnotations(before.annotations, d.annotations) {
+		t.state = t.state.Edited()
+	}
 	if before == nil || !sameAnnotations(before.annotations, d.annotations) {
 		t.ask(d.annotations, parse)
+		t.lasts = nil
 		t.quarantine = time.Time{}
 		t.mayWrite()
 	}
@@ -105,6 +122,30 @@ func older(version, than string) bool {
 	a, errA := strconv.ParseUint(version, 10, 64)
 	b, errB := strconv.ParseUint(than, 10, 64)
 	return errA == nil && errB == nil && a < b
+}
+
+// attribute finds out who has set the replicas that the cache shows. Where the API server notes nobody they were scaled, and whoever that
+// was is taken for a person unless it was us; in a dry run nobody knows that.
+func (t *target) attribute(dryRun bool) {
+	before := t.judged
+	if t.writing || before == t.seen {
+		return // while a write is under way, it may be ours
+	}
+	t.judged = t.seen
+	switch {
+	case t.seen.hand != policy.Hand{}:
+		t.hand = t.seen.hand
+	case before == nil || before.replicas == t.seen.replicas:
+	case t.made != nil && t.made.replicas == t.seen.replicas && !older(t.seen.version, t.made.version):
+		t.hand = policy.Hand{By: policy.OurHand, Manager: fieldManager}
+	case dryRun:
+		t.hand = policy.Hand{}
+	default:
+		t.hand = policy.Hand{By: policy.PersonsHand}
+	}
+	if before != nil && before.replicas != t.seen.replicas && t.made != nil && !older(t.seen.version, t.made.version) {
+		t.made = nil
+	}
 }
 
 // blocked says why no decision can be made now, empty if one can.

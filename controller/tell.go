@@ -1,7 +1,9 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +24,7 @@ func (c *Controller) tell(t *target) {
 	if t.told.last(d) {
 		return
 	}
-	t.told.decided, t.told.reason, t.told.desired = d.Time, d.Reason, d.Desired
+	t.told.decided, t.told.reason, t.told.desired, t.told.noted = d.Time, d.Reason, d.Desired, notedBy(d)
 	c.log.Info("Decided", "namespace", t.seen.namespace, "name", t.seen.name, "current", d.Current, "desired", d.Desired,
 		"reason", d.Reason, "message", d.Message())
 }
@@ -33,7 +35,17 @@ const reasonPause = time.Minute
 
 // last reports whether a decision is the one that was logged last, or differs so little and so soon that it need not be logged yet.
 func (t *told) last(d *policy.Decision) bool {
-	return !t.decided.IsZero() && t.desired == d.Desired && (t.reason == d.Reason || d.Time.Sub(t.decided) < reasonPause)
+	same := t.reason == d.Reason && t.noted == notedBy(d)
+	return !t.decided.IsZero() && t.desired == d.Desired && (same || d.Time.Sub(t.decided) < reasonPause)
+}
+
+// notedBy are the reasons that a decision has notes on.
+func notedBy(d *policy.Decision) reasonSet {
+	var noted reasonSet
+	for i := range d.Notes {
+		noted.add(d.Notes[i].Reason)
+	}
+	return noted
 }
 
 // tellProblems tells of invalid annotations when they change.
@@ -57,28 +69,45 @@ func (c *Controller) tellProblems(t *target) {
 // eventTypes are the reasons that an Event tells of when they begin to hold. The others come and go in daily work; the
 // metrics and the log have them.
 var eventTypes = map[policy.Reason]string{
-	policy.NoData:      corev1.EventTypeWarning,
-	policy.PartialData: corev1.EventTypeWarning,
-	policy.StaleData:   corev1.EventTypeWarning,
-	policy.Gap:         corev1.EventTypeWarning,
-	policy.Paused:      corev1.EventTypeNormal,
+	policy.NoData:            corev1.EventTypeWarning,
+	policy.PartialData:       corev1.EventTypeWarning,
+	policy.StaleData:         corev1.EventTypeWarning,
+	policy.Gap:               corev1.EventTypeWarning,
+	policy.Overdue:           corev1.EventTypeWarning,
+	policy.UnschedulablePods: corev1.EventTypeWarning,
+	policy.GaveBack:          corev1.EventTypeNormal,
+	policy.CrashLoop:         corev1.EventTypeWarning,
+	policy.NotResponding:     corev1.EventTypeWarning,
+	policy.Stalled:           corev1.EventTypeWarning,
+	policy.Conflict:          corev1.EventTypeWarning,
+	policy.Override:          corev1.EventTypeNormal,
+	policy.ReplicasReset:     corev1.EventTypeWarning,
+	policy.Paused:            corev1.EventTypeNormal,
+	policy.Idle:              corev1.EventTypeNormal,
+	policy.Activated:         corev1.EventTypeNormal,
 }
 
-// tellConditions records Events for reasons that hold now and did not at the last tick: the decision's own and those of
-// its signals.
+// ofData are those that tell of the pods' samples. Before a pod is ready there is nothing to be read, which is no fault.
+var ofData = []policy.Reason{policy.NoData, policy.PartialData, policy.StaleData, policy.Gap}
+
+// tellConditions records Events for reasons that hold now and did not at the last tick: those of the decision's notes, which
+// have the best words, the decision's own and those of its signals.
 func (c *Controller) tellConditions(t *target) {
 	d := &t.decision
 	var conditions reasonSet
 	hold := func(r policy.Reason, message func() string) {
 		kind, evented := eventTypes[r]
-		if !evented || t.ready == 0 && r != policy.Paused {
-			return // before a pod is ready there is nothing to be read, which is no fault
+		if !evented || t.ready == 0 && slices.Contains(ofData, r) {
+			return
 		}
 		before := conditions
 		conditions.add(r)
 		if conditions != before && t.told.conditions&conditions&^before == 0 {
 			c.recorder.event(t.seen, kind, r, message())
 		}
+	}
+	for i := range d.Notes {
+		hold(d.Notes[i].Reason, func() string { return d.Notes[i].Text })
 	}
 	hold(d.Reason, d.Message)
 	for i := range d.Signals {
@@ -88,8 +117,11 @@ func (c *Controller) tellConditions(t *target) {
 	t.told.conditions = conditions
 }
 
-// signalMessage tells in a sentence what is wrong with a signal while others decide.
+// signalMessage tells in a sentence what there is to be known of a signal while others decide.
 func signalMessage(s *policy.SignalDecision) string {
+	if !slices.Contains(ofData, s.Reason) {
+		return fmt.Sprintf("%s: %s", s.Signal, cmp.Or(s.Detail, string(s.Reason)))
+	}
 	text := fmt.Sprintf("%s: %d of %d ready pods have a usable sample; nothing is lowered", s.Signal, s.Sampled, s.Sampled+s.Missing)
 	if s.Detail != "" {
 		text += " (" + s.Detail + ")"

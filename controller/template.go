@@ -34,8 +34,6 @@ type placing struct {
 	judged bool
 	// settled says that as many pods as are asked for are ready: none waits for a node.
 	settled bool
-	// refused says that further pods are not even created.
-	refused bool
 }
 
 // newPlacing takes it from a Deployment.
@@ -45,11 +43,6 @@ func newPlacing(d *appsv1.Deployment) placing {
 		replicas = *d.Spec.Replicas
 	}
 	p := placing{settled: s.ObservedGeneration >= d.Generation && s.Replicas == replicas && s.ReadyReplicas == replicas}
-	for i := range s.Conditions {
-		if c := &s.Conditions[i]; c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
-			p.refused = true
-		}
-	}
 	t := newTemplate(&d.Spec.Template.Spec)
 	if text, err := json.Marshal(&t); err == nil {
 		p.shape, p.judged = unique.Make(string(text)), t.Unknown == ""

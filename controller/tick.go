@@ -23,8 +23,10 @@ type pass struct {
 	// targets are sorted by namespace and name.
 	targets  []*target
 	readings map[policy.Signal]*query
-	took     map[types.UID][]time.Duration
-	slots    chan struct{}
+	// times are the queries for when samples were taken, of the signals of which it matters now.
+	times map[policy.Signal]*query
+	took  map[types.UID][]time.Duration
+	slots chan struct{}
 	// ledger counts the places that are free, nil if they are not known.
 	ledger *ledger
 	// rivals are the names of other autoscalers by the Deployment that they scale.
@@ -56,7 +58,7 @@ func (c *Controller) Tick(ctx context.Context, now time.Time) *Snapshot {
 
 // begin takes over what happened since the last tick: outcomes of writes, and what the caches show.
 func (c *Controller) begin(now time.Time) *pass {
-	p := &pass{c: c, now: now, readings: map[policy.Signal]*query{}, slots: make(chan struct{}, maxCustomQueries)}
+	p := &pass{c: c, now: now, readings: map[policy.Signal]*query{}, times: map[policy.Signal]*query{}, slots: make(chan struct{}, maxCustomQueries)}
 	if !c.ticked.IsZero() {
 		p.elapsed = now.Sub(c.ticked)
 	}
@@ -65,6 +67,7 @@ func (c *Controller) begin(now time.Time) *pass {
 	c.settle(now)
 	for _, t := range p.targets {
 		t.resolve()
+		t.attribute(c.options.DryRun)
 	}
 	p.rivals = rivalsOf(c.watches.rivals)
 	p.promise()
@@ -119,7 +122,9 @@ func (c *Controller) forget(targets []*target) {
 func (p *pass) run(ctx context.Context) {
 	reading, cancel := context.WithTimeout(ctx, p.c.options.QueryTimeout)
 	defer cancel()
+	p.settling()
 	p.readAll(reading)
+	p.readTimes(reading)
 	work := make(chan batch)
 	var workers, groups sync.WaitGroup
 	for range p.c.options.Workers {
@@ -179,10 +184,11 @@ func (p *pass) groups() [][]*target {
 			groups = append(groups, []*target{t})
 			continue
 		}
-		i, found := byKey[t.group]
+		key := t.waitsFor()
+		i, found := byKey[key]
 		if !found {
 			i = len(groups)
-			byKey[t.group] = i
+			byKey[key] = i
 			groups = append(groups, nil)
 		}
 		groups[i] = append(groups[i], t)
@@ -198,6 +204,9 @@ func (p *pass) await(ctx context.Context, group []*target) {
 	}
 	for _, s := range t.signals {
 		<-p.readings[s].finished
+	}
+	for _, s := range timesFor(t) {
+		<-p.times[s].finished
 	}
 }
 

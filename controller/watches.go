@@ -71,7 +71,7 @@ func newWatches(o *Options) *watches {
 		w.everywhere = true
 	}
 	for _, ns := range scopes {
-		deployments := &store[*deployment]{changed: w.look}
+		deployments := &store[*deployment]{adopt: adoptDeployment, changed: w.look}
 		w.deployments = append(w.deployments, deployments)
 		w.sources = append(w.sources, watchDeployments(o.Client, ns, deployments))
 	}

@@ -341,7 +341,7 @@ func TestPodsAreNarrowed(t *testing.T) {
 		"gated":         {[]corev1.PodCondition{condition(corev1.PodScheduled, corev1.ConditionFalse, "SchedulingGated", 3)}, policy.Unschedulable, 0, begin + 3},
 		"loading": {[]corev1.PodCondition{
 			condition(corev1.PodReady, corev1.ConditionFalse, "ContainersNotReady", 5), condition(corev1.PodScheduled, corev1.ConditionTrue, "", 4),
-		}, policy.Loading, begin + 4, begin + 4},
+		}, policy.Loading, begin + 4, begin + 5},
 		"ready": {[]corev1.PodCondition{
 			condition(corev1.PodReady, corev1.ConditionTrue, "", 50), condition(corev1.PodScheduled, corev1.ConditionTrue, "", 4),
 		}, policy.Ready, begin + 4, begin + 50},

@@ -31,6 +31,26 @@ func (r reader) Read(ctx context.Context, signal policy.Signal, namespaces []str
 	return readingsOf(result, time.Now()), nil
 }
 
+// ReadTimes implements controller.TimeReader.
+func (r reader) ReadTimes(ctx context.Context, signal policy.Signal, namespaces []string) (controller.Readings, error) {
+	if r.prometheus == nil {
+		return controller.Readings{}, errNoPrometheus
+	}
+	asked := time.Now()
+	ages, err := r.prometheus.Ages(ctx, signal, namespaces)
+	if err != nil {
+		return controller.Readings{}, err
+	}
+	return controller.Readings{Pod: func(namespace, name string) (policy.Sample, string) {
+		taken, ok := ages.Samples[metrics.PodKey{Namespace: namespace, Pod: name}]
+		if !ok {
+			return policy.Sample{}, ""
+		}
+		// The server looked after it was asked: counted from then no sample seems younger than it is.
+		return policy.Sample{Time: localTime(taken, ages.ServerTime, asked), OK: true}, ""
+	}}, nil
+}
+
 // ReadRange implements controller.RangeReader.
 func (r reader) ReadRange(
 	ctx context.Context, signal policy.Signal, namespaces []string, start, end time.Time, step time.Duration,

@@ -70,7 +70,7 @@ func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source,
 func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source, log logr.Logger) controller.Options {
 	return controller.Options{
 		Client: c.client, Dynamic: c.dynamic, Settings: files.settings(f.interval, f.maxSampleAge), Classes: files.follow(log), Logger: log,
-		Signals: s.reader, Queries: queryReader{s.prometheus, files.queries},
+		Signals: s.reader, Times: s.reader, Queries: queryReader{s.prometheus, files.queries},
 	}
 }
 

@@ -47,6 +47,38 @@ func TestReadings(t *testing.T) {
 	}
 }
 
+// TestTimes hands the controller when samples were taken, by this process's clock, and never later than it was.
+func TestTimes(t *testing.T) {
+	var reply string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"status":"success","data":{"resultType":"vector","result":[`+reply+`]}}`)
+	}))
+	defer server.Close()
+	f := sourceFlags{url: server.URL}
+	s, err := f.open(t.Context(), nil, prometheusOptions(time.Second, time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The server's clock says 1000 s after 1970, and the sample is 7 s old.
+	reply = `{"metric":{"namespace":"a","pod":"x"},"value":[1000,"993"]}`
+	before := time.Now()
+	times, err := s.ReadTimes(t.Context(), policy.GPUUtilization, []string{"a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample, _ := times.Pod("a", "x")
+	if at := before.Add(-7 * time.Second); !sample.OK || sample.Time.Before(at) || sample.Time.After(time.Now().Add(-7*time.Second)) {
+		t.Errorf("got %+v, want 7 s before %v", sample, before)
+	}
+	if sample, _ := times.Pod("a", "y"); sample.OK {
+		t.Errorf("a/y: got %+v, want none", sample)
+	}
+	if _, err := (reader{}).ReadTimes(t.Context(), policy.GPUUtilization, nil); !errors.Is(err, errNoPrometheus) {
+		t.Errorf("no Prometheus: got %v", err)
+	}
+}
+
 // TestPartialReply wants a reply with warnings to be told as partial: it is neither data nor a failure.
 func TestPartialReply(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
