@@ -22,6 +22,8 @@ type pod struct {
 	phase            policy.Phase
 	// served says that the pod has been Ready before.
 	served bool
+	// cost tells who has set the order in which the pods go.
+	cost cost
 }
 
 // newPod returns what is kept of a pod; keep is false if it serves nobody: terminating, finished, or no ReplicaSet's.
@@ -36,6 +38,7 @@ func newPod(api runtime.Object) (p *pod, keep bool) {
 		return p, false
 	}
 	p.gpus = gpus(&from.Spec)
+	p.cost = costOf(from)
 	p.phase = policy.Loading
 	for i := range from.Status.Conditions {
 		p.condition(&from.Status.Conditions[i])

@@ -88,10 +88,10 @@ func (c *Controller) refresh() []*target {
 			t = &target{}
 			c.targets[d.uid] = t
 		}
-		t.see(d, c.parse)
 		if classes {
-			t.reclass(c.parse)
+			t.reclass()
 		}
+		t.see(d, c.parse)
 		targets[i] = t
 	}
 	if len(targets) != len(c.targets) {
@@ -223,7 +223,9 @@ func (p *pass) decide(t *target, o *observer) {
 	if t.decision.Reason.Holds() {
 		t.heldBefore.add(t.decision.Reason)
 	}
-	p.c.change(t, p.now)
+	if !p.c.order(t, o, p.now) {
+		p.c.change(t, p.now)
+	}
 }
 
 // unlisted stands in for the pods of a namespace as long as they cannot be listed.
