@@ -138,7 +138,7 @@ func TestNextLeaderContinues(t *testing.T) {
 		}, true, "version 2 is not known here"},
 		"foreign": {func(c *candidate) {
 			replace(c, func(m *corev1.ConfigMap) { m.BinaryData = nil })
-		}, true, "the ConfigMap has no checkpoint.json.gz"},
+		}, true, "has no checkpoint.json.gz"},
 		"another Deployment": {func(c *candidate) {
 			_ = c.watches.deployments[0].Delete(c.watches.deployments[0].get(key{"ns", "a"}))
 			c.show("a", "uid-again", 4, minute())
