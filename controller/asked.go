@@ -61,7 +61,11 @@ func (a *asked) ask(annotations map[string]string, parse parser) {
 	default:
 		a.spec, a.raiseOnly = stand(good, &spec, annotations), policy.InvalidAnnotations
 	}
-	for _, s := range append(a.spec.Signals(), a.spec.Companions()...) {
+	signals := append(a.spec.Signals(), a.spec.Companions()...)
+	if a.spec.LeastBusy && !slices.Contains(signals, policy.RunningRequests) {
+		signals = append(signals, policy.RunningRequests) // to tell who is busy
+	}
+	for _, s := range signals {
 		if _, custom := a.spec.Queries[s]; custom {
 			a.custom = append(a.custom, s)
 		} else {
@@ -97,12 +101,14 @@ func (c *Controller) reclass() bool {
 	return changed
 }
 
-// reclass parses the annotations anew if they name a class, because the classes have changed.
-func (t *target) reclass(parse parser) {
-	if _, named := t.seen.annotations[policy.Prefix+"class"]; named {
-		t.ask(t.seen.annotations, parse)
-		t.state = t.state.Edited()
+// reclass forgets the annotations if they name a class, because they mean something else now: what is seen next is an edit.
+func (t *target) reclass() {
+	if t.seen == nil || t.seen.annotations[policy.Prefix+"class"] == "" {
+		return
 	}
+	unread := *t.seen
+	unread.annotations = nil
+	t.seen = &unread
 }
 
 // stopKeys are the annotations by which a person stops or bounds us.

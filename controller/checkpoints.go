@@ -182,14 +182,14 @@ func (k *checkpoints) tell(err error) {
 
 // read reads all shards, as far as that works in a short time. What cannot be read or used is left out and will be written anew.
 func (k *checkpoints) read(ctx context.Context) []Memory {
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	patient, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
 	memories, problems := make([]Memory, shardCount), make([]error, shardCount)
 	var reads sync.WaitGroup
 	for n := range k.shards {
 		reads.Go(func() {
 			s := &k.shards[n]
-			memories[n], s.version, problems[n] = k.readShard(ctx, n)
+			memories[n], s.version, problems[n] = k.readShard(patient, n)
 			s.dirty = problems[n] != nil
 			for _, r := range memories[n].Targets {
 				s.targets = append(s.targets, kept{r, memories[n].Time})
@@ -197,10 +197,8 @@ func (k *checkpoints) read(ctx context.Context) []Memory {
 		})
 	}
 	reads.Wait()
-	for n, err := range problems {
-		if err != nil {
-			k.log.Error(err, "A part of the checkpoint is ignored: nothing of its targets is lowered for a full window", "configMap", k.store.name(n))
-		}
+	if err := errors.Join(problems...); err != nil && ctx.Err() == nil {
+		k.log.Error(err, "A part of the checkpoint is ignored: nothing of its targets is lowered for a full window")
 	}
 	return memories
 }

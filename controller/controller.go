@@ -21,7 +21,9 @@ type Controller struct {
 	watches *watches
 	scaler  scaler
 	writes  *writes
-	lease   *lease // nil without leader election
+	// marker marks pods, nil in a dry run.
+	marker *marker
+	lease  *lease // nil without leader election
 	// checkpoints are written by a leader, nil without leader election.
 	checkpoints *checkpoints
 	recorder    *recorder
@@ -72,8 +74,9 @@ func New(o Options) (*Controller, error) {
 	})
 	c.writes = &writes{gate: open, done: c.wrote}
 	c.scaler = &patcher{apps: o.Client.AppsV1().RESTClient()}
+	c.marker = &marker{o.Client.CoreV1(), func() (time.Time, error) { return c.writes.gate() }, make(chan struct{}, maxMarking)}
 	if o.DryRun {
-		c.scaler = dryRun{c.log}
+		c.scaler, c.marker = dryRun{c.log}, nil
 	}
 	if o.Events && !o.DryRun {
 		c.recorder = newRecorder(o.Client)

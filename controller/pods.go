@@ -31,6 +31,8 @@ type pod struct {
 	// crash says why its containers do not come up, restarts how often they were restarted, up to 255.
 	crash    crash
 	restarts uint8
+	// cost tells who has set the order in which the pods go.
+	cost cost
 }
 
 // newPod returns what is kept of a pod; keep is false if it serves nobody: terminating, finished, or no ReplicaSet's.
@@ -47,6 +49,7 @@ func newPod(api runtime.Object) (p *pod, keep bool) {
 	p.gpus = gpus(&from.Spec)
 	p.conditions(from.Status.Conditions)
 	p.crash, p.restarts = crashOf(&from.Status)
+	p.cost = costOf(from)
 	return p, true
 }
 

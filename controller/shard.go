@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,9 +16,6 @@ const shardKey = "checkpoint.json.gz"
 
 // shardTimeout bounds one request.
 const shardTimeout = 5 * time.Second
-
-// errForeign says that a ConfigMap of ours by name has nothing of ours in it.
-var errForeign = errors.New("the ConfigMap has no " + shardKey)
 
 // shardStore reads and writes the ConfigMaps of a checkpoint.
 type shardStore struct {
@@ -47,9 +43,11 @@ func (s *shardStore) get(ctx context.Context, n int) (m Memory, version string, 
 	}
 	body, found := stored.BinaryData[shardKey]
 	if !found {
-		return Memory{}, stored.ResourceVersion, errForeign
+		return Memory{}, stored.ResourceVersion, fmt.Errorf("ConfigMap %s has no %s", s.name(n), shardKey)
 	}
-	m, err = decodeShard(body)
+	if m, err = decodeShard(body); err != nil {
+		err = fmt.Errorf("ConfigMap %s: %w", s.name(n), err)
+	}
 	return m, stored.ResourceVersion, err
 }
 

@@ -62,7 +62,8 @@ type target struct {
 	// quarantine is until when the target is left alone after a panic.
 	quarantine time.Time
 
-	told told
+	order order
+	told  told
 }
 
 // told is what has been told of a target, so that only changes are.

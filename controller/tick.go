@@ -97,10 +97,10 @@ func (c *Controller) refresh() []*target {
 			t = &target{}
 			c.targets[d.uid] = t
 		}
-		t.see(d, c.parse)
 		if classes {
-			t.reclass(c.parse)
+			t.reclass()
 		}
+		t.see(d, c.parse)
 		targets[i] = t
 	}
 	if len(targets) != len(c.targets) {
@@ -243,7 +243,9 @@ func (p *pass) decide(t *target, o *observer) {
 		t.raise = newRaise(before, seen, o.found)
 		return
 	}
-	p.c.change(t, p.now)
+	if !p.c.order(t, o, p.now) {
+		p.c.change(t, p.now)
+	}
 }
 
 // unlisted stands in for the pods of a namespace as long as they cannot be listed.

@@ -70,9 +70,9 @@ func (f *classesFile) tell(err error) {
 	if err != nil {
 		problem = err.Error()
 	}
-	switch {
-	case problem == f.told:
-	case problem == "":
+	switch problem {
+	case f.told:
+	case "":
 		f.log.Info("The file of --classes is good again", "file", f.path)
 	default:
 		var lost *fs.PathError

@@ -31,6 +31,7 @@ var writes = map[string][]string{
 		shards("update configmaps gpuscaler-checkpoint-"),
 		"create configmaps", "create leases.coordination.k8s.io", "update leases.coordination.k8s.io gpuscaler",
 	))),
+	"ClusterRole gpuscaler-least-busy":           {"patch pods"},
 	"ClusterRole gpuscaler-prometheus-discovery": nil,
 	"ClusterRole gpuscaler-viewer":               nil,
 }
@@ -125,8 +126,8 @@ func TestBindings(t *testing.T) {
 			check(binding.Name, binding.RoleRef, binding.Subjects)
 		}
 	}
-	if bound != 3 {
-		t.Errorf("found %d bindings, want 3", bound)
+	if bound != 4 {
+		t.Errorf("found %d bindings, want 4", bound)
 	}
 }
 

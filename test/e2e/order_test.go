@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/fleet"
+)
+
+// engines makes a Deployment of vLLM servers that asks for 50 percent on each GPU and to be lowered by the least busy ones. Its pods
+// are all at 50 percent.
+func engines(t *testing.T, ns, name string, replicas int32) (d deployment, model *fleet.Fixed, pods []string) {
+	t.Helper()
+	_, err := fleet.Deployment(ns, name).Replicas(replicas).VLLM().Annotations(gpuAnnotations("scale-down.order", "least-busy")).
+		Create(t.Context(), cluster.Client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Client().AppsV1().Deployments(ns).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+			t.Errorf("deleting the Deployment: %v", err)
+		}
+	})
+	d = deployment{t, ns, name}
+	d.waitReady(int(replicas))
+	model = fleet.NewFixed(fleet.Reading{GPUUtilization: 50})
+	cluster.fleet.Drive(ns, name, model)
+	for _, pod := range d.pods() {
+		pods = append(pods, pod.Name)
+	}
+	return d, model, pods
+}
+
+// pods returns the living ones, by name.
+func (d deployment) pods() []corev1.Pod {
+	d.t.Helper()
+	list, err := cluster.Client().CoreV1().Pods(d.namespace).List(d.t.Context(), metav1.ListOptions{LabelSelector: "app=" + d.name})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+}
+
+// costs returns the deletion costs of the living pods, by name.
+func (d deployment) costs() map[string]string {
+	costs := map[string]string{}
+	for _, pod := range d.pods() {
+		costs[pod.Name] = pod.Annotations[corev1.PodDeletionCost]
+	}
+	return costs
+}
+
+// The emptiest pods are deleted, one to which someone gave a cost stays as that says, and those that are left bear no mark. Without
+// the right to patch pods the replicas are lowered all the same.
+func TestLeastBusyPodsGo(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, false)
+	ns := namespace(t, "order")
+
+	forbidden, idle, _ := engines(t, ns, "forbidden", 4)
+	program := runs(t, ns, p.URL())
+	forbidden.waitReason(program, "WithinTolerance")
+	idle.SetAll(fleet.Reading{GPUUtilization: 25, Running: 3})
+	forbidden.waitReplicas(2, 20*time.Second)
+	bed.WaitFor(t, 10*time.Second, "the Event", func() error { return bed.Want("Events", len(forbidden.events("InvalidAnnotations")), 1) })
+
+	mayPatchPods(t)
+	d, model, pods := engines(t, ns, "engines", 6)
+	bed.WaitFor(t, 20*time.Second, "the decision to leave all as it is", func() error {
+		w, err := program.workload(ns, d.name)
+		if err != nil {
+			return err
+		}
+		return bed.Want("reason", w.Reason, "WithinTolerance")
+	})
+	// Busy are 0 and 3. 5 is idle, but someone wants it to stay.
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"1000"}}}`, corev1.PodDeletionCost)
+	_, err := cluster.Client().CoreV1().Pods(ns).Patch(t.Context(), pods[5], types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "kubectl-annotate"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model.SetAll(fleet.Reading{GPUUtilization: 25, Running: 1})
+	model.Set(pods[0], fleet.Reading{GPUUtilization: 25, Running: 9})
+	model.Set(pods[3], fleet.Reading{GPUUtilization: 25, Running: 7})
+	model.Set(pods[5], fleet.Reading{GPUUtilization: 25})
+	d.waitReplicas(3, 30*time.Second)
+	d.waitReady(3)
+	bed.WaitFor(t, 10*time.Second, "the busy pods and no mark of ours", func() error {
+		return bed.Want("costs", fmt.Sprint(d.costs()), fmt.Sprint(map[string]string{pods[0]: "", pods[3]: "", pods[5]: "1000"}))
+	})
+	if events := d.events("InvalidAnnotations"); len(events) > 0 {
+		t.Errorf("Events %q, want none: the right was there", events)
+	}
+}
+
+// mayPatchPods applies deploy/rbac/least-busy and waits until it acts.
+func mayPatchPods(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob("../../deploy/rbac/least-busy/*.yaml")
+	if err != nil || len(files) != 2 {
+		t.Fatalf("manifests %q, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cluster.Apply(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err = cluster.WaitAllowed(ctx, controllerUser, nil, authorizationv1.ResourceAttributes{Namespace: "default", Resource: "pods", Verb: "patch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
