@@ -94,10 +94,62 @@ func BenchmarkCaches10000(b *testing.B) {
 	for b.Loop() {
 		before := heap()
 		c, reader := fleet(b, 10000)
+		nodesOf(c, 10000)
 		clear(reader)
 		c.Tick(b.Context(), noon)
 		c.Tick(b.Context(), noon.Add(5*time.Second))
 		b.ReportMetric(heap()-before, "MiB")
 		runtime.KeepAlive(c)
+	}
+}
+
+// nodesOf gives the fleet a node for each 80 pods and lets each of its pods hold one on them, as the places see it. It returns a pod
+// that comes and goes.
+func nodesOf(c *Controller, deployments int) *boundPod {
+	var nodes, bound []any
+	for i := range deployments * 10 / 80 {
+		nodes = append(nodes, &node{
+			meta: meta{"", fmt.Sprintf("gpu-%05d", i), "1"}, ready: true, labels: map[string]string{"zone": fmt.Sprint(i % 3)},
+			allocatable: amounts{"cpu": 128000, "memory": 1 << 40, "pods": 110, gpu: 81},
+		})
+	}
+	one := func(i int) *boundPod {
+		return &boundPod{
+			meta: meta{"team", fmt.Sprintf("pod-%06d", i), "1"}, uid: types.UID(fmt.Sprintf("%08d-9999-4222-8333-444444444444", i)),
+			node: fmt.Sprintf("gpu-%05d", i%len(nodes)), requests: amounts{gpu: 1, "cpu": 1000},
+		}
+	}
+	for i := range deployments * 10 {
+		bound = append(bound, one(i))
+	}
+	_ = c.watches.places.nodes.Replace(nodes, "1")
+	_ = c.watches.places.bookings.Replace(bound, "1")
+	for _, d := range c.watches.deployments[0].all(nil) {
+		d.placing = placing{shape: shapeOf(wants(gpu, "1", "cpu", fmt.Sprint(1+len(d.name)%7))), judged: true}
+	}
+	return one(deployments * 10)
+}
+
+// BenchmarkTickPlaces10000 is the same with the nodes' places counted, a pod that came or went since the last tick, and all
+// Deployments taken for ones whose pods may wait for a node.
+func BenchmarkTickPlaces10000(b *testing.B) {
+	c, _ := fleet(b, 10000)
+	churn := nodesOf(c, 10000)
+	now := noon
+	c.Tick(b.Context(), now)
+	b.ReportAllocs()
+	began := cpu()
+	for n := 0; b.Loop(); n++ {
+		if n%2 == 0 {
+			_ = c.watches.places.bookings.Add(churn)
+		} else {
+			_ = c.watches.places.bookings.Delete(churn)
+		}
+		now = now.Add(5 * time.Second)
+		c.Tick(b.Context(), now)
+	}
+	b.ReportMetric(float64((cpu()-began).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+	if n, known := c.watches.places.ledger().forDeployment(c.watches.deployments[0].all(nil)[0]); !known || n == 0 {
+		b.Fatalf("%d places, known: %v", n, known)
 	}
 }

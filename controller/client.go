@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -15,6 +16,17 @@ func ClientFor(config *rest.Config) (kubernetes.Interface, error) {
 	client, err := kubernetes.NewForConfig(c)
 	if err != nil {
 		return nil, fmt.Errorf("creating the Kubernetes client: %w", err)
+	}
+	return client, nil
+}
+
+// DynamicFor returns the client for watching other autoscalers, some of whose kinds not every cluster has.
+func DynamicFor(config *rest.Config) (dynamic.Interface, error) {
+	c := rest.CopyConfig(config)
+	c.QPS = -1
+	client, err := dynamic.NewForConfig(c)
+	if err != nil {
+		return nil, fmt.Errorf("creating the dynamic Kubernetes client: %w", err)
 	}
 	return client, nil
 }

@@ -107,6 +107,7 @@ func (c *Controller) Sync(ctx context.Context, patience time.Duration) error {
 	if err := c.watches.wait(wait, c.watches.allSynced); err != nil {
 		return err
 	}
+	c.watches.waitBesides(ctx)
 	c.ready.Store(true)
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/watchlist"
 )
@@ -25,11 +24,14 @@ type lister[L runtime.Object] interface {
 type narrowed[T object, L runtime.Object] struct {
 	client lister[L]
 	// clientset is where client comes from.
-	clientset kubernetes.Interface
-	// selector is a label selector, empty for all.
-	selector string
+	clientset any
+	// selector is a label selector and fields a field selector, empty for all.
+	selector, fields string
 	// convert returns what is kept of an API object; with keep false it is treated as deleted.
 	convert func(runtime.Object) (o T, keep bool)
+
+	// told, if not nil, is called with the outcome of each attempt.
+	told func(error)
 
 	mu sync.Mutex
 	// problem is why the last attempt failed, nil if it did not.
@@ -42,8 +44,11 @@ const pageSize = 500
 // failed remembers the outcome of an attempt.
 func (n *narrowed[T, L]) failed(err error) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.problem = err
+	n.mu.Unlock()
+	if n.told != nil {
+		n.told(err)
+	}
 }
 
 // err returns why the last attempt failed, nil if it did not.
@@ -72,7 +77,7 @@ func (n *narrowed[T, L]) Watch(opts metav1.ListOptions) (watch.Interface, error)
 // pages. It always asks for the newest state: with any other resource version the API server ignores the page size and
 // 100,000 pods arrive at once.
 func (n *narrowed[T, L]) ListWithContext(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	opts.LabelSelector = n.selector
+	opts.LabelSelector, opts.FieldSelector = n.selector, n.fields
 	if opts.Continue == "" {
 		opts.ResourceVersion, opts.ResourceVersionMatch = "", ""
 	}
@@ -97,7 +102,7 @@ func (n *narrowed[T, L]) ListWithContext(ctx context.Context, opts metav1.ListOp
 
 // WatchWithContext watches.
 func (n *narrowed[T, L]) WatchWithContext(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	opts.LabelSelector = n.selector
+	opts.LabelSelector, opts.FieldSelector = n.selector, n.fields
 	w, err := n.client.Watch(ctx, opts)
 	n.failed(err)
 	if err != nil {
@@ -129,11 +134,14 @@ func watched[T object, L runtime.Object](what string, from *narrowed[T, L], into
 		what:    what,
 		synced:  into.synced.Load,
 		problem: from.err,
-		run: func(ctx context.Context) {
-			options := cache.ReflectorOptions{Name: "gpuscaler", TypeDescription: what}
-			reflector := cache.NewReflectorWithOptions(from, nil, into, options)
-			reflector.WatchListPageSize = pageSize
-			reflector.RunWithContext(ctx)
-		},
+		run:     func(ctx context.Context) { reflect(ctx, what, from, into) },
 	}
+}
+
+// reflect keeps a store up to date until the context ends.
+func reflect(ctx context.Context, what string, from cache.ListerWatcher, into cache.ReflectorStore) {
+	options := cache.ReflectorOptions{Name: "gpuscaler", TypeDescription: what}
+	reflector := cache.NewReflectorWithOptions(from, nil, into, options)
+	reflector.WatchListPageSize = pageSize
+	reflector.RunWithContext(ctx)
 }

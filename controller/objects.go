@@ -38,6 +38,7 @@ type deployment struct {
 	replicas int
 	// annotations are ours alone.
 	annotations map[string]string
+	placing
 }
 
 // newDeployment returns what is kept of a Deployment; keep is false if it did not opt in.
@@ -59,6 +60,7 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 			d.annotations[k] = v
 		}
 	}
+	d.placing = newPlacing(from)
 	return d, true
 }
 

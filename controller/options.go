@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/gpuscaler/gpuscaler/policy"
@@ -17,6 +18,8 @@ import (
 type Options struct {
 	// Client watches, and writes the scale subresource and Events. ClientFor makes one with the right settings.
 	Client kubernetes.Interface
+	// Dynamic watches other autoscalers, so that no Deployment is scaled by two. DynamicFor makes one. Nil looks for none.
+	Dynamic dynamic.Interface
 	// Signals reads the built-in signals.
 	Signals SignalReader
 	// Queries reads custom signals. Without it they are missing.

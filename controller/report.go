@@ -30,6 +30,8 @@ type PodsReport struct {
 	Ready         int `json:"ready"`
 	Loading       int `json:"loading"`
 	Unschedulable int `json:"unschedulable"`
+	// Free is how many further pods the nodes could place, absent if that is not known.
+	Free *int `json:"free,omitempty"`
 }
 
 // ReportOf renders a Snapshot.
@@ -53,6 +55,9 @@ func ReportWorkload(w *Workload) WorkloadReport {
 		DryRun:     w.DryRun,
 		WriteError: w.WriteProblem,
 		Pods:       PodsReport{Ready: w.Ready, Loading: w.Loading, Unschedulable: w.Unschedulable},
+	}
+	if w.FreeKnown {
+		r.Pods.Free = &w.Free
 	}
 	r.Message, r.Until = w.Message(), d.Until.UTC()
 	for _, p := range w.Problems {

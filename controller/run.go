@@ -38,6 +38,7 @@ func (c *Controller) untilSynced(ctx context.Context) bool {
 			c.log.Error(err, "Waiting for the caches")
 		}
 		if synced(c.watches.sources) {
+			c.watches.waitBesides(ctx)
 			c.ready.Store(true)
 			break
 		}

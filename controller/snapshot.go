@@ -36,6 +36,11 @@ type Workload struct {
 	DryRun bool
 	// Ready, Loading and Unschedulable count its living pods.
 	Ready, Loading, Unschedulable int
+	// Free is how many further pods the nodes could place when it was decided. It counts only if FreeKnown.
+	Free      int
+	FreeKnown bool
+	// Rival names another autoscaler that scales the same Deployment, empty if there is none.
+	Rival string
 	// GPUSeconds are the seconds that its pods have held GPUs since it was first seen, by what they did with them.
 	GPUSeconds GPUSeconds
 

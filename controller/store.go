@@ -122,6 +122,17 @@ func (s *store[T]) Replace(list []any, _ string) error {
 	return nil
 }
 
+// reset forgets everything until the next full list.
+func (s *store[T]) reset() {
+	s.mu.Lock()
+	s.synced.Store(false)
+	s.byKey, s.byOwner = nil, nil
+	s.mu.Unlock()
+	s.notify()
+}
+
+func (s *store[T]) isSynced() bool { return s.synced.Load() }
+
 // Resync does nothing: nobody is told twice.
 func (s *store[T]) Resync() error { return nil }
 

@@ -21,8 +21,15 @@ type target struct {
 	// note says why the present tick made no decision, empty if it made one.
 	note                          string
 	ready, loading, unschedulable int
-	gpuSeconds                    GPUSeconds
-	heldBefore                    reasonSet
+	// free is how many further pods the nodes could place, if freeKnown.
+	free      int
+	freeKnown bool
+	// rival names another autoscaler of the Deployment, empty if there is none.
+	rival string
+	// raise is a decision to raise that waits for those of others, nil but within a tick.
+	raise      *raise
+	gpuSeconds GPUSeconds
+	heldBefore reasonSet
 
 	// writing says that a write has been handed over and has not come back.
 	writing bool
@@ -56,6 +63,7 @@ type told struct {
 	// conditions are the reasons for Events that held at the last tick.
 	conditions reasonSet
 	problems   string
+	rival      string
 }
 
 // see takes over what the cache shows now.

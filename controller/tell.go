@@ -12,6 +12,7 @@ import (
 // tell logs, counts and records what changed about a target in this tick.
 func (c *Controller) tell(t *target) {
 	c.tellProblems(t)
+	c.tellRival(t)
 	if t.note != "" {
 		return
 	}

@@ -25,6 +25,10 @@ type pass struct {
 	readings map[policy.Signal]*query
 	took     map[types.UID][]time.Duration
 	slots    chan struct{}
+	// ledger counts the places that are free, nil if they are not known.
+	ledger *ledger
+	// rivals are the names of other autoscalers by the Deployment that they scale.
+	rivals map[key]string
 }
 
 // Tick makes one pass: it reads the signals once, decides about every target as of now, hands the changes over to be
@@ -65,6 +69,8 @@ func (c *Controller) begin(now time.Time) *pass {
 	for _, t := range p.targets {
 		t.resolve()
 	}
+	p.rivals = rivalsOf(c.watches.rivals)
+	p.promise()
 	return p
 }
 
@@ -122,6 +128,7 @@ func (p *pass) run(ctx context.Context) {
 			p.await(reading, targets)
 			if ctx.Err() == nil {
 				dispatch(work, targets)
+				p.contend(targets)
 				p.c.writes.start(ctx)
 			}
 		})
@@ -209,11 +216,24 @@ func (p *pass) decide(t *target, o *observer) {
 		t.decision = hold(t.seen.replicas, policy.InvalidAnnotations, p.now)
 		return
 	}
-	t.decision, t.state = policy.Decide(*t.spec, t.state, o.observe(t, p), p.now)
+	seen, before := o.observe(t, p), t.state
+	p.meet(t, &seen)
+	seen.Free, seen.FreeKnown = p.ledger.forDeployment(t.seen)
+	p.conclude(t, before, seen)
+	if p.contends(t, &seen) {
+		t.raise = newRaise(before, seen, o.found)
+		return
+	}
+	p.c.change(t, p.now)
+}
+
+// conclude decides.
+func (p *pass) conclude(t *target, before policy.State, seen policy.Observation) {
+	t.decision, t.state = policy.Decide(*t.spec, before, seen, p.now)
+	t.free, t.freeKnown = seen.Free, seen.FreeKnown
 	if t.decision.Reason.Holds() {
 		t.heldBefore.add(t.decision.Reason)
 	}
-	p.c.change(t, p.now)
 }
 
 // unlisted stands in for the pods of a namespace as long as they cannot be listed.
@@ -270,7 +290,7 @@ func (p *pass) publish() *Snapshot {
 			Namespace: t.seen.namespace, Name: t.seen.name, UID: t.seen.uid,
 			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: t.writeProblem,
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
-			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable,
+			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable, Free: t.free, FreeKnown: t.freeKnown, Rival: t.rival,
 			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore,
 		}
 	}

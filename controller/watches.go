@@ -25,6 +25,13 @@ type watches struct {
 	// everywhere says that pods may be watched in all namespaces at once.
 	everywhere bool
 
+	// places are how much room the nodes have, and rivals the other autoscalers; what watches them can be done without.
+	places *places
+	rivals []*store[*rival]
+	// nodes and bound serve places, besides all others.
+	nodes, bound *optional
+	besides      []*optional
+
 	startups startups
 	// poke asks for a look at which namespaces need their pods watched.
 	poke chan struct{}
@@ -71,6 +78,7 @@ func newWatches(o *Options) *watches {
 	if o.NamespaceSelector != nil {
 		w.selectNamespaces(o.NamespaceSelector)
 	}
+	w.prepareBesides(o, scopes)
 	return w
 }
 
@@ -132,9 +140,11 @@ func (w *watches) reconcile(ctx context.Context) {
 		return
 	}
 	wanted := map[string]bool{}
-	for _, d := range w.targets(nil) {
+	targets := w.targets(nil)
+	for _, d := range targets {
 		wanted[d.namespace] = true
 	}
+	w.wantBesides(ctx, targets)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if all := w.members[""]; all != nil || w.everywhere && len(wanted) > maxNamespaceWatches {

@@ -15,6 +15,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -47,6 +48,13 @@ func newAPIServer(t *testing.T) *apiServer {
 	})
 	s.workload("team", "broken", 1, map[string]string{"gpuscaler.io/enabled": "true", "gpuscaler.io/target.gpu-utilization": "500"})
 	s.workload("team", "bystander", 1, nil)
+	s.objects["nodes"] = []runtime.Object{&corev1.Node{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, ObjectMeta: metav1.ObjectMeta{Name: "gpu-1", UID: "uid-gpu-1", ResourceVersion: "1"},
+		Status: corev1.NodeStatus{
+			Allocatable: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("110")},
+			Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+		},
+	}}
 	s.service("monitoring", "prometheus", map[string]string{"app.kubernetes.io/name": "prometheus"})
 	s.service("team", "vision", nil)
 	s.Server = httptest.NewServer(s)
@@ -166,7 +174,7 @@ func (s *apiServer) read(w http.ResponseWriter, ns string, parts []string) {
 		return
 	}
 	version := "v1"
-	if parts[0] != "pods" && parts[0] != "services" {
+	if parts[0] != "pods" && parts[0] != "services" && parts[0] != "nodes" {
 		version = "apps/v1"
 	}
 	writeObject(w, map[string]any{"apiVersion": version, "kind": kind + "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -61,6 +62,8 @@ func addKubeFlags(flags *pflag.FlagSet, kube *genericclioptions.ConfigFlags) {
 type cluster struct {
 	config *rest.Config
 	client kubernetes.Interface
+	// dynamic watches kinds that not every cluster has.
+	dynamic dynamic.Interface
 	// context and name are the kubeconfig's words, empty in a pod.
 	context, name string
 	// namespace is the one to look at; explicit says that --namespace named it.
@@ -80,6 +83,9 @@ func (g *globals) cluster() (*cluster, error) {
 	config.UserAgent = "gpuscaler/" + readVersion().Version
 	c := &cluster{config: config}
 	if c.client, err = controller.ClientFor(config); err != nil {
+		return nil, err
+	}
+	if c.dynamic, err = controller.DynamicFor(config); err != nil {
 		return nil, err
 	}
 	if c.namespace, _, err = loader.Namespace(); err != nil {

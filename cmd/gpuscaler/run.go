@@ -69,7 +69,7 @@ func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source)
 // controllerOptions are what a controller needs of these flags.
 func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source) controller.Options {
 	return controller.Options{
-		Client: c.client, Settings: files.settings(f.interval, f.maxSampleAge),
+		Client: c.client, Dynamic: c.dynamic, Settings: files.settings(f.interval, f.maxSampleAge),
 		Signals: s.reader, Queries: queryReader{s.prometheus, files.queries},
 	}
 }
