@@ -59,7 +59,7 @@ func TestDemandBeyondTheGPUs(t *testing.T) {
 	d.waitReady(8)
 	d.waitUnschedulable(1)
 	d.waitTold(program, "Unschedulable", "12 are wanted, 8 placed, 4 short", "nvidia.com/gpu")
-	d.waitEvent("Unschedulable", "nvidia.com/gpu")
+	d.waitEvent("Unschedulable", "12 are wanted")
 	d.holdsReplicas(9, 3*time.Second)
 
 	most.Store(11)
