@@ -57,6 +57,9 @@ func TestSharedLoadIsSpreadOverReadyPods(t *testing.T) {
 func TestPodThatIsReadySinceAMomentHasNoShareYet(t *testing.T) {
 	m := NewShared(nil)
 	m.SetLoad(100)
+	if a := m.Pod("a").GPU.Utilization; a != 0 {
+		t.Errorf("a reads %v before the load is spread, want 0", a)
+	}
 	m.Advance(epoch, []string{"a", "b"})
 	if a, c := m.Pod("a").GPU.Utilization, m.Pod("c").GPU.Utilization; a != 50 || c != 0 {
 		t.Errorf("a reads %v and c %v, want 50 and 0: together no more than there is", a, c)
