@@ -138,7 +138,7 @@ func (s *scrapers) remove(p *prom.Server) {
 // with honorLabels: true in a ServiceMonitor.
 func startPrometheus(t *testing.T, honorLabels bool) *prom.Server {
 	t.Helper()
-	jobs := prom.DefaultJobs()
+	jobs := append(prom.DefaultJobs(), prom.Job{Name: "gateway", Source: fleet.SourceGateway})
 	for i := range jobs {
 		jobs[i].HonorLabels = honorLabels
 	}

@@ -100,6 +100,7 @@ type workload struct {
 	Namespace, Name                                    string
 	Current, Desired, Recommended, Guarded, Stabilized int
 	Reason, Message                                    string
+	Notes                                              []struct{ Reason, Text string }
 	Signals                                            map[string]struct {
 		Value  *float64
 		Target float64

@@ -53,20 +53,34 @@ func create(t *testing.T, ns, name string, replicas int32, annotations map[strin
 	if slices.ContainsFunc(slices.Collect(maps.Keys(annotations)), func(k string) bool { return strings.HasSuffix(k, "queue-depth") }) {
 		builder.VLLM()
 	}
-	if _, err := builder.Create(t.Context(), cluster.Client()); err != nil {
+	return launch(t, builder, model)
+}
+
+// launch is create for a Deployment that is put together elsewhere.
+func launch(t *testing.T, builder *fleet.DeploymentBuilder, model fleet.Model) deployment {
+	t.Helper()
+	d := begin(t, builder)
+	d.waitReady(int(*builder.Object().Spec.Replicas))
+	// Only now, so that no pod is ever read with the load of all.
+	cluster.fleet.Drive(d.namespace, d.name, model)
+	return d
+}
+
+// begin makes a Deployment and waits for none of its pods.
+func begin(t *testing.T, builder *fleet.DeploymentBuilder) deployment {
+	t.Helper()
+	object, err := builder.Create(t.Context(), cluster.Client())
+	if err != nil {
 		t.Fatal(err)
 	}
+	d := deployment{t, object.Namespace, object.Name}
 	t.Cleanup(func() {
 		// Its GPUs are for other tests. The test's own context has ended by now.
-		err := cluster.Client().AppsV1().Deployments(ns).Delete(context.Background(), name, metav1.DeleteOptions{})
+		err := cluster.Client().AppsV1().Deployments(d.namespace).Delete(context.Background(), d.name, metav1.DeleteOptions{})
 		if err != nil {
 			t.Errorf("deleting the Deployment: %v", err)
 		}
 	})
-	d := deployment{t, ns, name}
-	d.waitReady(int(replicas))
-	// Only now, so that no pod is ever read with the load of all.
-	cluster.fleet.Drive(ns, name, model)
 	return d
 }
 

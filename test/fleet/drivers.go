@@ -100,7 +100,12 @@ func (m *Shared) SetLoad(load float64) {
 	m.load = load
 }
 
-func (m *Shared) readingLocked(string) Reading {
+// readingLocked is the share of a pod. Before the first Advance nobody has any, and one that has become ready since the
+// last has none of the load yet: else for a moment all would read more than there is.
+func (m *Shared) readingLocked(pod string) Reading {
+	if m.counts.at.IsZero() || m.ready > 0 && m.counts.engines[pod] == nil {
+		return m.read(0)
+	}
 	return m.read(m.load / float64(max(m.ready, 1)))
 }
 

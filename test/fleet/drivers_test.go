@@ -54,6 +54,22 @@ func TestSharedLoadIsSpreadOverReadyPods(t *testing.T) {
 	}
 }
 
+func TestPodThatIsReadySinceAMomentHasNoShareYet(t *testing.T) {
+	m := NewShared(nil)
+	m.SetLoad(100)
+	if a := m.Pod("a").GPU.Utilization; a != 0 {
+		t.Errorf("a reads %v before the load is spread, want 0", a)
+	}
+	m.Advance(epoch, []string{"a", "b"})
+	if a, c := m.Pod("a").GPU.Utilization, m.Pod("c").GPU.Utilization; a != 50 || c != 0 {
+		t.Errorf("a reads %v and c %v, want 50 and 0: together no more than there is", a, c)
+	}
+	m.Advance(epoch.Add(time.Second), []string{"a", "b", "c", "d"})
+	if c := m.Pod("c").GPU.Utilization; c != 25 {
+		t.Errorf("c reads %v, want 25", c)
+	}
+}
+
 func TestGPUsOfAPodMayDiffer(t *testing.T) {
 	l := GPULoad{Utilization: 10, Each: []float64{90, 30}}
 	for k, want := range []float64{90, 30, 30} {

@@ -162,3 +162,14 @@ func TestPythonFloat(t *testing.T) {
 		t.Errorf("pythonFloat(NaN) = %s", got)
 	}
 }
+
+func TestGatewayLines(t *testing.T) {
+	g := &Gateway{queues: map[string]float64{}}
+	g.SetQueue("vision", 0)
+	g.SetQueue("llm", 2.5)
+	text := g.expose()
+	wantLines(t, text, "gateway_queue_length{", `gateway_queue_length{deployment="llm"} 2.5`, `gateway_queue_length{deployment="vision"} 0`)
+	if families := parse(t, text); len(families) != 1 {
+		t.Errorf("%d families, want 1", len(families))
+	}
+}

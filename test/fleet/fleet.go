@@ -24,7 +24,7 @@ type Network interface {
 
 // Scraper is told what there is to scrape. prom.Server is one.
 type Scraper interface {
-	// SetTargets replaces the targets of a source: SourceDCGM or SourceVLLM.
+	// SetTargets replaces the targets of a source: SourceDCGM, SourceVLLM or SourceGateway.
 	SetTargets(source string, targets []Target)
 }
 
@@ -40,8 +40,9 @@ type Options struct {
 	LoadTime time.Duration
 	// StopDelay is how long a container takes to end, at most its pod's grace period.
 	StopDelay time.Duration
-	// CrashAfter is how long a container with the Crash annotation runs, 20ms if zero; CrashBackOff is the pause before
-	// its first restart, doubled each time up to eightfold, 1s if zero.
+	// CrashAfter is how long a container with the Crash annotation runs, 20ms if zero, unless its pod says otherwise;
+	// CrashBackOff is the pause before its second restart, doubled each time up to eightfold, 1s if zero. The first is at
+	// once.
 	CrashAfter, CrashBackOff time.Duration
 	// Tick is how often models advance; 100ms if zero.
 	Tick time.Duration
@@ -81,6 +82,8 @@ type Fleet struct {
 	made   int // nodes ever made
 	pods   map[types.UID]*podRun
 	models map[types.NamespacedName]Model
+	// gateways are by namespace.
+	gateways map[string]*Gateway
 
 	publishing sync.Mutex
 }
@@ -100,6 +103,7 @@ func Start(ctx context.Context, config *rest.Config, opts Options) (*Fleet, erro
 	f := &Fleet{
 		opts: opts, client: client, ctx: runCtx, cancel: cancel,
 		nodes: map[string]*node{}, pods: map[types.UID]*podRun{}, models: map[types.NamespacedName]Model{},
+		gateways: map[string]*Gateway{},
 	}
 	if err := f.watch(ctx); err != nil {
 		f.Stop()
@@ -117,6 +121,9 @@ func (f *Fleet) Stop() {
 	defer f.mu.Unlock()
 	for _, n := range f.nodes {
 		n.exporter.stop()
+	}
+	for _, g := range f.gateways {
+		g.server.stop()
 	}
 }
 

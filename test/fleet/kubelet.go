@@ -26,7 +26,6 @@ type podRun struct {
 	wantGPUs int
 	// container is the name of the container that has the GPUs.
 	container string
-	loadTime  time.Duration
 	ip        string
 	engine    *engine
 
@@ -35,29 +34,23 @@ type podRun struct {
 	// changed holds a token when pod is newer than what the run has seen.
 	changed chan struct{}
 
-	mu       sync.Mutex
-	pod      *corev1.Pod
-	ready    bool
-	loaded   bool
-	restarts int32
-	started  time.Time
+	mu      sync.Mutex
+	pod     *corev1.Pod
+	ready   bool
+	loaded  bool
+	started time.Time
+	// exits counts how often the container has failed, restarts how often it was started again; failed is the last failure.
+	exits, restarts int32
+	failed          corev1.ContainerState
 }
 
 func newPodRun(f *Fleet, n *node, pod *corev1.Pod) *podRun {
 	r := &podRun{
 		fleet: f, node: n, name: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, uid: pod.UID,
 		workload: workloadOf(pod), created: pod.CreationTimestamp.Time, pod: pod, changed: make(chan struct{}, 1),
-		loadTime: f.opts.LoadTime, started: time.Now(),
+		started: time.Now(),
 	}
 	r.wantGPUs, r.container = gpusOf(pod)
-	if text, ok := pod.Annotations[LoadTime]; ok {
-		d, err := time.ParseDuration(text)
-		if err != nil || d < 0 {
-			f.opts.Log("pod %s: annotation %s is %q, want a Go duration of 0s or more", r.name, LoadTime, text)
-		} else {
-			r.loadTime = d
-		}
-	}
 	r.ctx, r.cancel = context.WithCancel(f.ctx)
 	return r
 }
@@ -92,10 +85,12 @@ func (r *podRun) mark(loaded, ready bool) {
 
 // orders are what the pod's annotations and its deletion ask for.
 type orders struct {
-	deleting bool
-	crash    bool
-	waiting  string
-	unready  bool
+	deleting   bool
+	crash      bool
+	crashAfter time.Duration
+	loadTime   time.Duration
+	waiting    string
+	unready    bool
 }
 
 func (r *podRun) orders() orders {
@@ -104,7 +99,22 @@ func (r *podRun) orders() orders {
 	a := r.pod.Annotations
 	return orders{
 		deleting: r.pod.DeletionTimestamp != nil, crash: a[Crash] == "true", waiting: a[Waiting], unready: a[Unready] == "true",
+		crashAfter: r.duration(a, CrashAfter, r.fleet.opts.CrashAfter), loadTime: r.duration(a, LoadTime, r.fleet.opts.LoadTime),
 	}
+}
+
+// duration reads an annotation.
+func (r *podRun) duration(annotations map[string]string, key string, otherwise time.Duration) time.Duration {
+	text, ok := annotations[key]
+	if !ok {
+		return otherwise
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		r.fleet.opts.Log("pod %s: annotation %s is %q, want a Go duration of 0s or more", r.name, key, text)
+		return otherwise
+	}
+	return d
 }
 
 // run takes the pod from its binding to its end.
@@ -150,37 +160,42 @@ func (r *podRun) live() {
 // over tells whether the pod is to end.
 func (r *podRun) over() bool { return r.ctx.Err() != nil || r.orders().deleting }
 
-// crash lets the container start and exit, and pauses as the kubelet does.
+// crash lets the container start and exit.
 func (r *podRun) crash() {
-	r.report(loading())
-	r.pause(r.fleet.opts.CrashAfter, func(o orders) bool { return o.deleting })
-	if r.over() {
-		return
+	r.start()
+	r.pause(r.orders().crashAfter, func(o orders) bool { return o.deleting })
+	if !r.over() {
+		r.exit()
 	}
-	r.exit()
-	r.pause(r.backOff(), func(o orders) bool { return o.deleting || !o.crash })
 }
 
-// exit reports a container that has exited with 1.
-func (r *podRun) exit() {
+// start reports a container that has started. Only now a restart is counted.
+func (r *podRun) start() {
 	r.mu.Lock()
-	r.restarts++
+	r.restarts = r.exits
 	r.mu.Unlock()
-	r.report(crashed())
+	r.report(loading())
 }
 
-func (r *podRun) backOff() time.Duration {
+// exit reports a container that has exited with 1, and pauses as the kubelet does: not after the first time.
+func (r *podRun) exit() {
+	s := failed()
+	r.report(s)
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.fleet.opts.CrashBackOff << min(r.restarts-1, maxBackOff)
+	r.exits++
+	r.failed = s.state
+	exits := r.exits
+	r.mu.Unlock()
+	if exits > 1 {
+		r.report(waitingToRestart())
+		r.pause(r.fleet.opts.CrashBackOff<<min(exits-2, maxBackOff), func(o orders) bool { return o.deleting || !o.crash })
+	}
 }
 
 // serve loads the model and serves until the container fails or the pod is to end.
 func (r *podRun) serve() {
-	started := time.Now()
-	r.report(loading())
 	broken := func(o orders) bool { return o.deleting || o.crash }
-	r.pause(r.loadTime-time.Since(started), broken)
+	r.load(broken)
 	if r.over() {
 		return
 	}
@@ -199,6 +214,20 @@ func (r *podRun) serve() {
 	r.mark(false, false)
 	r.stopEngine()
 	r.exit()
+}
+
+// load waits until the model is loaded or the container fails. The load time may change meanwhile.
+func (r *podRun) load(broken func(orders) bool) {
+	started := time.Now()
+	r.start()
+	for !broken(r.orders()) && r.ctx.Err() == nil {
+		takes := r.orders().loadTime
+		left := takes - time.Since(started)
+		if left <= 0 {
+			return
+		}
+		r.pause(left, func(o orders) bool { return broken(o) || o.loadTime != takes })
+	}
 }
 
 // end lets the container finish what it has, gives back what the pod had, and deletes it.

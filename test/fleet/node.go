@@ -33,7 +33,8 @@ const maxNodes = 250
 // node is a simulated GPU node.
 type node struct {
 	name     string
-	index    int // the third byte of its addresses
+	pool     string // empty if it is for all
+	index    int    // the third byte of its addresses
 	exporter *exporter
 
 	mu    sync.Mutex
@@ -44,7 +45,13 @@ type node struct {
 
 // AddNode makes a Ready node with GPUs, starts its DCGM exporter and plays its kubelet.
 func (f *Fleet) AddNode(ctx context.Context, name string, gpus int) error {
-	n, err := f.newNode(name, gpus)
+	return f.AddPoolNode(ctx, "", name, gpus)
+}
+
+// AddPoolNode is AddNode for a node that takes only the pods of a pool, see DeploymentBuilder.Pool; with the empty pool
+// it takes all.
+func (f *Fleet) AddPoolNode(ctx context.Context, pool, name string, gpus int) error {
+	n, err := f.newNode(pool, name, gpus)
 	if err != nil {
 		return fmt.Errorf("adding node %s: %w", name, err)
 	}
@@ -60,7 +67,7 @@ func (f *Fleet) AddNode(ctx context.Context, name string, gpus int) error {
 	return nil
 }
 
-func (f *Fleet) newNode(name string, gpus int) (*node, error) {
+func (f *Fleet) newNode(pool, name string, gpus int) (*node, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.nodes[name] != nil {
@@ -70,7 +77,10 @@ func (f *Fleet) newNode(name string, gpus int) (*node, error) {
 		return nil, fmt.Errorf("%d were added, there are no addresses for more", maxNodes)
 	}
 	f.made++
-	n := &node{name: name, index: f.made, gpus: make([]*podRun, gpus), ips: map[string]*podRun{}, after: firstPodIP - 1}
+	n := &node{
+		name: name, pool: pool, index: f.made,
+		gpus: make([]*podRun, gpus), ips: map[string]*podRun{}, after: firstPodIP - 1,
+	}
 	var err error
 	if n.exporter, err = f.startExporter(n); err != nil {
 		return nil, err
@@ -136,11 +146,18 @@ func (f *Fleet) nodeObject(n *node) *corev1.Node {
 		corev1.ResourcePods: resource.MustParse("110"),
 		GPUResource:         *resource.NewQuantity(int64(len(n.gpus)), resource.DecimalSI),
 	}
+	labels := map[string]string{
+		corev1.LabelHostname: n.name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
+		"nvidia.com/gpu.present": "true",
+	}
+	var taints []corev1.Taint
+	if n.pool != "" {
+		labels[Pool] = n.pool
+		taints = []corev1.Taint{{Key: Pool, Value: n.pool, Effect: corev1.TaintEffectNoSchedule}}
+	}
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: n.name, Labels: map[string]string{
-			corev1.LabelHostname: n.name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
-			"nvidia.com/gpu.present": "true",
-		}},
+		ObjectMeta: metav1.ObjectMeta{Name: n.name, Labels: labels},
+		Spec:       corev1.NodeSpec{Taints: taints},
 		Status: corev1.NodeStatus{
 			Capacity: capacity, Allocatable: capacity,
 			Conditions: []corev1.NodeCondition{{

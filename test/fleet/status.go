@@ -17,7 +17,6 @@ type stage struct {
 	// networked tells that the pod has its address.
 	networked bool
 	state     corev1.ContainerState
-	last      corev1.ContainerState
 }
 
 func creating() stage { return waiting("ContainerCreating") }
@@ -37,15 +36,22 @@ func running(ready bool) stage {
 	}
 }
 
-// crashed is a container that has exited and waits to be restarted.
-func crashed() stage {
+// failed is a container that has exited with 1.
+func failed() stage {
+	return stage{
+		phase: corev1.PodRunning, networked: true,
+		state: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: 1, Reason: "Error", FinishedAt: metav1.Now(),
+		}},
+	}
+}
+
+// waitingToRestart is a container that has failed too often to be restarted at once.
+func waitingToRestart() stage {
 	return stage{
 		phase: corev1.PodRunning, networked: true,
 		state: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
 			Reason: "CrashLoopBackOff", Message: "back-off restarting failed container",
-		}},
-		last: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-			ExitCode: 1, Reason: "Error", FinishedAt: metav1.Now(),
 		}},
 	}
 }
@@ -95,7 +101,7 @@ func (r *podRun) status(s stage) corev1.PodStatus {
 	started := s.state.Running != nil
 	for _, c := range r.pod.Spec.Containers {
 		container := corev1.ContainerStatus{
-			Name: c.Name, Image: c.Image, ImageID: c.Image, State: s.state, LastTerminationState: s.last,
+			Name: c.Name, Image: c.Image, ImageID: c.Image, State: s.state, LastTerminationState: r.failed,
 			Ready: s.ready, Started: &started, RestartCount: r.restarts,
 		}
 		if started {

@@ -13,6 +13,8 @@ const (
 	SourceDCGM = "dcgm"
 	// SourceVLLM are the vLLM servers, one per pod that has loaded.
 	SourceVLLM = "vllm"
+	// SourceGateway are the gateways, one per namespace that has one.
+	SourceGateway = "gateway"
 )
 
 // exporterPort is where dcgm-exporter listens.
@@ -44,6 +46,10 @@ func (f *Fleet) Targets(source string) []Target {
 				targets = append(targets, t)
 			}
 		}
+	case SourceGateway:
+		for _, g := range f.gateways {
+			targets = append(targets, g.target())
+		}
 	}
 	slices.SortFunc(targets, func(a, b Target) int { return cmp.Compare(a.Labels["instance"], b.Labels["instance"]) })
 	return targets
@@ -56,7 +62,7 @@ func (f *Fleet) publish() {
 	}
 	f.publishing.Lock()
 	defer f.publishing.Unlock()
-	for _, source := range []string{SourceDCGM, SourceVLLM} {
+	for _, source := range []string{SourceDCGM, SourceVLLM, SourceGateway} {
 		f.opts.Scraper.SetTargets(source, f.Targets(source))
 	}
 }

@@ -104,6 +104,14 @@ func (b *DeploymentBuilder) LoadTime(d time.Duration) *DeploymentBuilder {
 	return b.PodAnnotations(map[string]string{LoadTime: d.String()})
 }
 
+// Pool puts its pods on the nodes of a pool and on no others.
+func (b *DeploymentBuilder) Pool(pool string) *DeploymentBuilder {
+	spec := &b.object.Spec.Template.Spec
+	spec.NodeSelector = map[string]string{Pool: pool}
+	spec.Tolerations = []corev1.Toleration{{Key: Pool, Value: pool, Effect: corev1.TaintEffectNoSchedule}}
+	return b
+}
+
 // Object returns the Deployment, for changes that have no method here.
 func (b *DeploymentBuilder) Object() *appsv1.Deployment { return b.object }
 
