@@ -57,7 +57,7 @@ func TestCompare(t *testing.T) {
 	if err := rewrite("README.md", markdown(comparisons)); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Println(criterion(comparisons) + sums(comparisons))
+	fmt.Println(criterion(comparisons) + sums(comparisons) + fixed(comparisons))
 	if v := judge(comparisons, chosen); !v.holds() {
 		t.Error(v.String())
 	}
@@ -93,16 +93,82 @@ func rewrite(path, text string) error {
 	return nil
 }
 
-// TestCriterion wants the criterion to hold in a few cells, with every rival and every setting, and two seeds.
+// TestCriterion wants the criterion to hold in two cells, with every setting of every rival, and two seeds.
 func TestCriterion(t *testing.T) {
 	few := cells(builtin()[:1], []time.Duration{2 * time.Minute}, []hazard{calm, outage})
-	start := time.Now()
 	comparisons := play(t, few, arms(), 2, func(int, int) {})
-	t.Logf("%v\n%s%s", time.Since(start), criterion(comparisons), sums(comparisons))
-	for i := range comparisons {
-		t.Log("\n" + rows(&comparisons[i]))
+	v := judge(comparisons, chosen)
+	if v.cells != len(few) {
+		t.Fatalf("%d cells judged, want %d", v.cells, len(few))
 	}
-	if v := judge(comparisons, chosen); !v.holds() {
-		t.Error(v.String())
+	if !v.holds() {
+		t.Errorf("%v\n%s", &v, strings.Join(v.lost, "\n"))
+	}
+}
+
+// TestRepeatable: what is played twice gives the same numbers, whichever processor plays it, and no autoscaler leaves the load unserved
+// or the pods as they were.
+func TestRepeatable(t *testing.T) {
+	list := arms()
+	for i := range list {
+		list[i].settings = list[i].settings[:1]
+	}
+	one := cells(builtin()[3:], []time.Duration{30 * time.Second}, []hazard{shortage})
+	first, second := play(t, one, list, 1, func(int, int) {}), play(t, one, list, 1, func(int, int) {})
+	for i := range list {
+		r := first[0].results[i][0]
+		if r != second[0].results[i][0] {
+			t.Errorf("first %v, then %v", r, second[0].results[i][0])
+		}
+		if r.attainment <= 0 || r.ttftP99 <= 0 || r.peakPods <= startReplicas || r.gpuHours <= 1 {
+			t.Errorf("%v: want some attainment, more than %d pods and more than one GPU-hour", r, startReplicas)
+		}
+	}
+}
+
+// TestMarkdown: every autoscaler stands in every cell of the table, and every setting in the CSV.
+func TestMarkdown(t *testing.T) {
+	comparisons, _ := prepare(cells(builtin(), startups, []hazard{calm, outage, shortage}), arms(), 1)
+	text := markdown(comparisons)
+	settings := 0
+	for _, a := range arms() {
+		settings += len(a.settings)
+		lines := 0
+		for _, l := range builtin() {
+			lines += strings.Count(text, "| "+l.name+" | ") / len(arms())
+		}
+		if lines != len(comparisons) || strings.Count(text, "| "+a.name+" | "+a.settings[0].name+" | ") != len(comparisons)+1 {
+			t.Errorf("%s is not in each of the %d cells once", a.name, len(comparisons))
+		}
+	}
+	var file bytes.Buffer
+	if err := writeCSV(&file, comparisons); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Count(file.String(), "\n"), 1+settings*len(comparisons); got != want {
+		t.Errorf("the CSV has %d lines, want %d", got, want)
+	}
+}
+
+// TestRewrite: only what stands between the marks changes, and a page without them is an error.
+func TestRewrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "README.md")
+	for text, want := range map[string]string{
+		"a " + tableBegins + " old " + tableEnds + " b": "a " + tableBegins + "\nnew\n" + tableEnds + " b",
+		"no place": "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := rewrite(path, "new")
+		got, readErr := os.ReadFile(path)
+		switch {
+		case readErr != nil:
+			t.Fatal(readErr)
+		case want == "" && err == nil:
+			t.Errorf("%q: no error", text)
+		case want != "" && string(got) != want:
+			t.Errorf("%q became %q, want %q; %v", text, got, want, err)
+		}
 	}
 }

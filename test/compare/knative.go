@@ -23,7 +23,7 @@ const (
 // knative is Knative's own autoscaler on concurrency, which is what runs and waits on all pods.
 func knative() arm {
 	// The pace is that of its scrapes; it decides at every other one.
-	a := arm{name: "Knative", interval: worldTick}
+	a := arm{name: "Knative, concurrency", interval: worldTick}
 	for _, target := range []float64{100, 8, 12, 16, 24, 32} {
 		for _, delay := range []time.Duration{0, 5 * time.Minute} {
 			a.settings = append(a.settings, setting{

@@ -43,6 +43,7 @@ func markdown(comparisons []comparison) string {
 	var b strings.Builder
 	b.WriteString(criterion(comparisons))
 	b.WriteString(sums(comparisons))
+	b.WriteString(fixed(comparisons))
 	for _, h := range []hazard{calm, outage, shortage} {
 		title := map[hazard]string{calm: "Nothing goes wrong", outage: "Three minutes without metrics", shortage: "Twenty minutes with four GPUs"}[h]
 		fmt.Fprintf(&b, "\n### %s\n\n", title)
@@ -107,6 +108,39 @@ func sums(comparisons []comparison) string {
 			if n > 0 {
 				fmt.Fprintf(&b, "| %s | %s | %.1f %% | %.1f s | %.2f | %.1f | %.1f |\n", short(startup), name,
 					100*sum.attainment/n, sum.ttftP99/n, sum.gpuHours/n, sum.peakPods/n, sum.reversals/n)
+			}
+		}
+	}
+	return b.String()
+}
+
+// fixed is every setting over all cells in which startups are slow: what a user gets who chooses once, as ours does.
+func fixed(comparisons []comparison) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n### Every setting, over all cells with startups of %v and more\n\n", slow)
+	b.WriteString("| autoscaler | setting | SLO attainment | GPU-hours | reversals | better than ours in both | worse in both |\n|---|---|---|---|---|---|---|\n")
+	for arm, settings := range comparisons[0].results {
+		for k := range settings {
+			var sum outcome
+			better, worse, n := 0, 0, 0.0
+			for i := range comparisons {
+				c := &comparisons[i]
+				if c.cell.startup < slow {
+					continue
+				}
+				own, r := &c.results[0][0].outcome, &c.results[arm][k].outcome
+				sum.add(r, 1)
+				n++
+				if r.dominates(own) {
+					better++
+				}
+				if own.dominates(r) {
+					worse++
+				}
+			}
+			if n > 0 {
+				fmt.Fprintf(&b, "| %s | %s | %.1f %% | %.2f | %.1f | %d of %.0f | %d of %.0f |\n", settings[k].arm, settings[k].setting,
+					100*sum.attainment/n, sum.gpuHours/n, sum.reversals/n, better, n, worse, n)
 			}
 		}
 	}
