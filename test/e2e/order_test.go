@@ -36,26 +36,21 @@ func engines(t *testing.T, ns, name string, replicas int32) (d deployment, model
 	d.waitReady(int(replicas))
 	model = fleet.NewFixed(fleet.Reading{GPUUtilization: 50})
 	cluster.fleet.Drive(ns, name, model)
-	for _, pod := range d.pods() {
+	for _, pod := range d.living() {
 		pods = append(pods, pod.Name)
 	}
 	return d, model, pods
 }
 
-// pods returns the living ones, by name.
-func (d deployment) pods() []corev1.Pod {
-	d.t.Helper()
-	list, err := cluster.Client().CoreV1().Pods(d.namespace).List(d.t.Context(), metav1.ListOptions{LabelSelector: "app=" + d.name})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+// living returns the pods that do not end.
+func (d deployment) living() []corev1.Pod {
+	return slices.DeleteFunc(d.pods(), func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 }
 
 // costs returns the deletion costs of the living pods, by name.
 func (d deployment) costs() map[string]string {
 	costs := map[string]string{}
-	for _, pod := range d.pods() {
+	for _, pod := range d.living() {
 		costs[pod.Name] = pod.Annotations[corev1.PodDeletionCost]
 	}
 	return costs
