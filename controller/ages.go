@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -22,35 +21,9 @@ func (p *pass) settling() {
 		}
 		if m := p.c.watches.of(t.seen.namespace); m != nil {
 			o.gather(t, m)
-			t.settling = settling(&t.state, t.spec, o.pods, p.now)
+			t.settling = t.state.Settling(t.spec, o.pods, p.now)
 		}
 	}
-}
-
-// settling reports whether a pod has become Ready since the last raise or step, and so lately that samples of unknown age may be from
-// before.
-func settling(state *policy.State, spec *policy.Spec, pods []policy.Pod, now time.Time) bool {
-	var since time.Time
-	for _, e := range state.Events {
-		if e.Change > 0 {
-			since = e.Time
-		}
-	}
-	for _, f := range state.Fired {
-		if f.Time.After(since) {
-			since = f.Time
-		}
-	}
-	if since.IsZero() {
-		return false
-	}
-	since = since.Truncate(time.Second) // as Kubernetes does with a pod's times
-	for i := range pods {
-		if pod := &pods[i]; pod.Phase == policy.Ready && !pod.Since.Before(since) && now.Sub(pod.Since) <= spec.MaxSampleAge {
-			return true
-		}
-	}
-	return false
 }
 
 // timedSignals are those whose samples must be known to be young enough: gpu-utilization, on which a raise waits for the pods of the last

@@ -66,7 +66,7 @@ func TestTimesAreReadOnlyWhileTheyMatter(t *testing.T) {
 		"long ready":                     {asks(policy.GPUUtilization), func(*bed, *target) {}, 19, nil},
 		"nothing was raised":             {asks(policy.GPUUtilization), func(_ *bed, t *target) { t.state.Events = nil }, 1, nil},
 		"it was lowered":                 {asks(policy.GPUUtilization), func(_ *bed, t *target) { t.state.Events[0].Change = -1 }, 1, nil},
-		"ready before the raise":         {asks(policy.GPUUtilization), func(_ *bed, t *target) { t.state.Events[0].Time = noon.Add(2 * time.Second) }, 1, nil},
+		"a young raise":                  {asks(policy.GPUUtilization), func(_ *bed, t *target) { t.state.Events[0].Time = noon.Add(2 * time.Second) }, 1, []string{"gpu-utilization ns"}},
 		"ready in the second of a raise": {asks(policy.GPUUtilization), func(_ *bed, t *target) { t.state.Events[0].Time = noon.Add(time.Second / 2) }, 1, []string{"gpu-utilization ns"}},
 		"another signal":                 {asks(policy.RunningRequests), func(*bed, *target) {}, 1, nil},
 		"steps that have fired": {gpuAsks(), func(_ *bed, t *target) { t.state.Events, t.state.Fired = nil, steps }, 1,

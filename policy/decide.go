@@ -13,10 +13,10 @@ import "time"
 // the write has succeeded.
 func Decide(spec Spec, state State, seen Observation, now time.Time) (Decision, State) {
 	state.seed(seen.Replicas, now)
-	state.resume(&spec, now)
-	state.forget(&spec, now)
 	d := Decision{Time: now, Current: seen.Replicas, lacking: seen.Lacking, rival: seen.Rival}
 	state.attribute(&spec, &seen, &d, now)
+	state.resume(&spec, now)
+	state.forget(&spec, now)
 	state.Startups = state.Startups.learn(seen.Started)
 	d.Fleet = state.census(&spec, &seen, now)
 

@@ -176,8 +176,8 @@ func (f *Fleet) settled(spec *Spec, seen *Observation, since, now time.Time) (at
 	return at, true
 }
 
-// Settling reports whether it matters when exactly samples were taken: pods have become Ready after the last raise or step, and
-// samples of unknown age may be from before.
+// Settling reports whether it matters when exactly samples were taken: the last raise or step is so young, or a pod has become Ready so
+// lately after it, that samples of unknown age may be from before.
 func (s *State) Settling(spec *Spec, pods []Pod, now time.Time) bool {
 	since := s.lastRaise()
 	for i := range s.Fired {
@@ -185,6 +185,9 @@ func (s *State) Settling(spec *Spec, pods []Pod, now time.Time) bool {
 	}
 	if since.IsZero() {
 		return false
+	}
+	if now.Sub(since) <= spec.MaxSampleAge {
+		return true
 	}
 	since = since.Truncate(time.Second)
 	for i := range pods {

@@ -177,8 +177,9 @@ func TestSettling(t *testing.T) {
 	}{
 		{s, ready(time.Minute), 61 * time.Second, true},
 		{s, ready(time.Minute), 151 * time.Second, false},
-		{s, ready(-time.Minute), time.Second, false},
-		{s, []Pod{{Phase: Loading, Since: testStart}}, time.Second, false},
+		{s, ready(-time.Minute), 90 * time.Second, true},
+		{s, ready(-time.Minute), 91 * time.Second, false},
+		{s, []Pod{{Phase: Loading, Since: testStart}}, 91 * time.Second, false},
 		{State{}, ready(time.Minute), 61 * time.Second, false},
 		{State{Fired: []Firing{{Time: testStart}}}, ready(time.Minute), 61 * time.Second, true},
 	} {

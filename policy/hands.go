@@ -60,8 +60,13 @@ func (s *State) attribute(spec *Spec, seen *Observation, d *Decision, now time.T
 	h.Restore, h.Zeroed = 0, false
 	switch seen.Hand.By {
 	case OurHand:
-		// Another process of ours, whose write was not written down: it counts against the budgets all the same.
-		s.Events = append(slices.Clip(s.Events), ScaleEvent{Change: seen.Replicas - before, Time: seen.Hand.at(now)})
+		// Another process of ours, whose write was not written down: it counts against the budgets all the same. The API server notes no
+		// time for it, but it was about when that process was heard of last.
+		at := seen.Hand.Time
+		if at.IsZero() {
+			at = s.Seen
+		}
+		s.Events = append(slices.Clip(s.Events), ScaleEvent{Change: seen.Replicas - before, Time: at})
 	case PersonsHand:
 		h.Override = PersonsNumber{
 			Replicas: seen.Replicas, Raised: seen.Replicas > before,
