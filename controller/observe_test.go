@@ -150,6 +150,7 @@ func TestNotesAreTold(t *testing.T) {
 	b.deploy("a", 1, asks(policy.RunningRequests))
 	b.tick(0)
 	b.run("a", "uid-a", 1, policy.Loading)
+	b.pod("a", "a-0", func(p *pod) { p.scheduled = noon.Unix() })
 	b.tick(1)
 	tgt := b.targets["uid-a"]
 	tell := func(second int, notes ...policy.Note) {
