@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 // fakeTimes is a TimeReader that notes what it is asked.
 type fakeTimes struct {
+	mu    sync.Mutex
 	asked []string
 	taken map[string]time.Time
 	fail  error
@@ -20,9 +22,11 @@ type fakeTimes struct {
 }
 
 func (f *fakeTimes) ReadTimes(ctx context.Context, signal policy.Signal, namespaces []string) (Readings, error) {
+	f.mu.Lock()
 	for _, ns := range namespaces {
 		f.asked = append(f.asked, string(signal)+" "+ns)
 	}
+	f.mu.Unlock()
 	if f.hang {
 		<-ctx.Done()
 		return Readings{}, ctx.Err()

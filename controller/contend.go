@@ -49,7 +49,7 @@ func (o *observer) waiting(t *target, m *members) int {
 			}
 		}
 	}
-	if t.seen.refused == "" {
+	if t.seen.refusal == "" {
 		placeless += max(replicas-living, 0)
 	}
 	return placeless

@@ -101,7 +101,7 @@ func TestWaitingReplicas(t *testing.T) {
 		"maybe written":   {func(t *target) { t.unsure, t.decision.Desired = &outcome{}, 5 }, 5},
 		"being lowered":   {func(t *target) { t.writing, t.decision.Desired = true, 1 }, 2},
 		"decided, failed": {func(t *target) { t.decision.Desired = 5 }, 2},
-		"refused":         {func(t *target) { t.seen.refused = "quota" }, 0},
+		"refused":         {func(t *target) { t.seen.refusal = "quota" }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := *d

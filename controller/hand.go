@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -124,12 +125,18 @@ func digest(template *corev1.PodTemplateSpec) uint64 {
 
 // adoptDeployment finishes a Deployment before it is stored: what the change from the old one shows of whose hand it was.
 func adoptDeployment(fresh, old, _ *deployment) {
-	switch {
-	case old == nil || old.uid != fresh.uid:
-	case fresh.replicas == old.replicas:
+	if old == nil || old.uid != fresh.uid {
+		return
+	}
+	if fresh.replicas == old.replicas {
 		// Whoever is noted has changed something else by now, or applied the number that there was.
 		fresh.hand, fresh.stranger = old.hand, old.stranger
-	case fresh.stranger:
+		return
+	}
+	if fresh.hand.Manager != "" && fresh.hand.Time.IsZero() {
+		fresh.hand.Time = time.Now() // scaled: no time is noted, but this is it
+	}
+	if fresh.stranger {
 		fresh.hand.By = policy.PersonsHand
 		if fresh.template != old.template {
 			fresh.hand.By = policy.ResettingHand

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -147,6 +148,29 @@ func TestHandsAreToldByWhatChanged(t *testing.T) {
 	if got := s.get(key{"ns", "a"}).hand; got.Manager != "helm" {
 		t.Errorf("created anew: %+v, want nothing of the old one", got)
 	}
+}
+
+// Of a scale no time is noted: it was when it was seen. Of one that was made before, none is known.
+func TestScaleHasTheTimeAtWhichItWasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const replicas = `{"f:spec":{"f:replicas":{}}}`
+		scaled := metav1.ManagedFieldsEntry{Manager: fieldManager, Subresource: "scale"}
+		s := &store[*deployment]{adopt: adoptDeployment}
+		hand := func(n int32) policy.Hand {
+			_ = s.Update(noted(n, "server:1", replicas, scaled))
+			return s.get(key{"ns", "a"}).hand
+		}
+		if got := hand(2); !got.Time.IsZero() {
+			t.Errorf("%+v, want no time", got)
+		}
+		time.Sleep(time.Minute)
+		for range 2 {
+			if got := hand(4); got.By != policy.OurHand || !got.Time.Equal(noon.Add(time.Minute)) {
+				t.Errorf("%+v, want our hand a minute after noon", got)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
 }
 
 // Where the API server notes nobody, a change is ours if it is the one that we made, and else that of a person.

@@ -40,8 +40,8 @@ type deployment struct {
 	// annotations are ours alone.
 	annotations map[string]string
 	placing
-	// refused says why pods are not even created, empty if they are.
-	refused string
+	// refusal says why pods are not even created, empty if they are.
+	refusal string
 	// hand is who has set replicas last. If it is a stranger's, template tells what it means: it is a digest of the pod template.
 	hand     policy.Hand
 	stranger bool
@@ -68,7 +68,7 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 		}
 	}
 	d.placing = newPlacing(from)
-	d.refused = refusal(from.Status.Conditions)
+	d.refusal = refusalOf(from.Status.Conditions)
 	d.hand, d.stranger = handOf(from)
 	d.template = digest(&from.Spec.Template)
 	return d, true

@@ -65,7 +65,7 @@ func (o *observer) observe(t *target, p *pass) policy.Observation {
 	}
 	seen := policy.Observation{
 		Replicas: t.seen.replicas, Pods: o.pods, Readings: o.read,
-		Lacking: o.lacking(t.seen.refused), Refused: t.seen.refused != "",
+		Lacking: o.lacking(t.seen.refusal), Refused: t.seen.refusal != "",
 		Started: o.started(t), Hand: t.hand,
 		Frozen: t.frozen, RaiseOnly: t.raiseOnly,
 	}

@@ -49,7 +49,7 @@ func TestObservation(t *testing.T) {
 	b.deploy("a", 2, asks(policy.RunningRequests))
 	d := *b.watches.deployments[0].get(key{"ns", "a"})
 	d.hand = policy.Hand{By: policy.PersonsHand, Manager: "kubectl", Time: noon}
-	d.replicas, d.refused, d.version = 3, "exceeded quota: gpus", "77"
+	d.replicas, d.refusal, d.version = 3, "exceeded quota: gpus", "77"
 	if err := b.watches.deployments[0].Update(&d); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestObservation(t *testing.T) {
 	if !seen.Rollout || seen.CrashLoop != "ErrImagePull of a-9" || !seen.Refused || seen.Lacking != "exceeded quota: gpus" || seen.Hand.Manager != "kubectl" {
 		t.Errorf("seen %+v, want a rollout that crashes, refused pods and a person's hand", seen)
 	}
-	d.refused = ""
+	d.refusal = ""
 	d.version = "78"
 	_ = b.watches.deployments[0].Update(&d)
 	b.pod("a", "a-9", func(p *pod) { p.phase, p.lacking = policy.Unschedulable, unique.Make("1 Insufficient nvidia.com/gpu") })
@@ -150,6 +150,7 @@ func TestNotesAreTold(t *testing.T) {
 	b.deploy("a", 1, asks(policy.RunningRequests))
 	b.tick(0)
 	b.run("a", "uid-a", 1, policy.Loading)
+	b.pod("a", "a-0", func(p *pod) { p.scheduled = noon.Unix() })
 	b.tick(1)
 	tgt := b.targets["uid-a"]
 	tell := func(second int, notes ...policy.Note) {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -102,6 +101,9 @@ func rivalsOf(stores []*store[*rival]) map[key]string {
 func (p *pass) meet(t *target, seen *policy.Observation) {
 	t.rival = p.rivals[t.seen.key()]
 	seen.Rival = t.rival
+	if t.rival != "" && seen.Hand == (policy.Hand{By: policy.PersonsHand}) {
+		seen.Hand = policy.Hand{} // nobody is noted: it was the other one rather than a person
+	}
 	if t.rival == "" || p.c.options.DryRun || t.spec.DryRun {
 		return
 	}
@@ -111,7 +113,7 @@ func (p *pass) meet(t *target, seen *policy.Observation) {
 	}
 }
 
-// tellRival tells of another autoscaler when it comes, whether or not anything is to be changed, and when it is gone.
+// tellRival logs another autoscaler when it comes, whether or not anything is to be changed, and when it is gone.
 func (c *Controller) tellRival(t *target) {
 	if t.rival == t.told.rival {
 		return
@@ -121,7 +123,5 @@ func (c *Controller) tellRival(t *target) {
 		c.log.Info("No other autoscaler scales the Deployment any more", "namespace", t.seen.namespace, "name", t.seen.name)
 		return
 	}
-	message := fmt.Sprintf("%s scales this Deployment too: nothing is written until it is gone", t.rival)
 	c.log.Info("Another autoscaler scales the Deployment too", "namespace", t.seen.namespace, "name", t.seen.name, "rival", t.rival)
-	c.recorder.event(t.seen, corev1.EventTypeWarning, policy.Conflict, message)
 }

@@ -111,9 +111,9 @@ func shorten(message string) string {
 	return strings.ToValidUTF8(message[:maxLacking-len("…")], "") + "…"
 }
 
-// refusal tells why the pods of a Deployment are not created, empty if they are: "exceeded quota: …" of `pods "a-1" is forbidden: exceeded
+// refusalOf tells why the pods of a Deployment are not created, empty if they are: "exceeded quota: …" of `pods "a-1" is forbidden: exceeded
 // quota: …`.
-func refusal(conditions []appsv1.DeploymentCondition) string {
+func refusalOf(conditions []appsv1.DeploymentCondition) string {
 	for i := range conditions {
 		c := &conditions[i]
 		if c.Type != appsv1.DeploymentReplicaFailure || c.Status != corev1.ConditionTrue {

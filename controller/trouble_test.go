@@ -105,7 +105,7 @@ func TestRefusal(t *testing.T) {
 		"the webhook is away": failure(corev1.ConditionTrue, "FailedCreate", "the webhook is away"),
 		"FailedCreate":        failure(corev1.ConditionTrue, "FailedCreate", ""),
 	} {
-		if got := refusal(conditions); got != want {
+		if got := refusalOf(conditions); got != want {
 			t.Errorf("refused because of %q, want %q", got, want)
 		}
 	}

@@ -17,7 +17,7 @@ func (d *Decision) noteFleet(spec *Spec, state *State, seen *Observation, now ti
 		d.note(CrashLoop, fmt.Sprintf("no pod of the newest template comes up (%s): it gets no more of them", seen.CrashLoop))
 	}
 	if seen.Rival != "" {
-		d.note(Conflict, fmt.Sprintf("%s scales the same Deployment: delete it or take %senabled away", seen.Rival, Prefix))
+		d.note(Conflict, fmt.Sprintf("%s scales this Deployment too: delete it, or take %senabled away", seen.Rival, Prefix))
 	}
 	if state.fought(now) {
 		d.note(Conflict, fmt.Sprintf("%s undoes each change of the replicas: nothing is written until %sZ or until the annotations change",
