@@ -8,9 +8,6 @@ import (
 	"sync"
 )
 
-// gatewayPort is where gateways serve their metrics.
-const gatewayPort = 9090
-
 // Gateway is what stands in front of the Deployments of a namespace and holds their requests while no pod takes them. It
 // exposes how many it holds, whether or not there is any pod:
 //
