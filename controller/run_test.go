@@ -229,7 +229,7 @@ func TestLosingTheLeaseEndsRunAndAllWrites(t *testing.T) {
 		b.reader.set(policy.RunningRequests, 50)
 		b.deploy("a", 1, asks(policy.RunningRequests))
 		ended := b.start(t.Context())
-		time.Sleep(3 * time.Second)
+		time.Sleep(3500 * time.Millisecond) // between two renewals
 		l.unplug()
 		renewed := *b.lease.renewed.Load()
 		time.Sleep(renewDeadline - time.Since(renewed) - time.Millisecond)
