@@ -193,7 +193,7 @@ func TestLastValueLastedUntilTheRenewal(t *testing.T) {
 		second := candidateFor(t, first, "second_2_")
 		ctx, stop := context.WithCancel(t.Context())
 		first.run(ctx)
-		time.Sleep(121 * time.Second)
+		time.Sleep(121*time.Second + 300*time.Millisecond) // between two renewals
 		renewed := first.lease.renewed.Load().Sub(noon)
 		first.unplug()
 		second.reader.set(policy.RunningRequests, 5)
