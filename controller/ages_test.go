@@ -52,7 +52,7 @@ func raised(t *testing.T, times *fakeTimes) *bed {
 	b.tick(0)
 	times.asked = nil
 	b.targets["uid-a"].state.Events = []policy.ScaleEvent{{Change: 1, Time: noon.Add(-20 * time.Second)}}
-	b.pod("a", "a-2", func(p *pod) { p.since = noon.Unix() })
+	b.pod("a-2", func(p *pod) { p.since = noon.Unix() })
 	return b
 }
 
@@ -73,8 +73,10 @@ func TestTimesAreReadOnlyWhileTheyMatter(t *testing.T) {
 		"a young raise":                  {asks(policy.GPUUtilization), func(_ *bed, t *target) { t.state.Events[0].Time = noon.Add(2 * time.Second) }, 1, []string{"gpu-utilization ns"}},
 		"ready in the second of a raise": {asks(policy.GPUUtilization), func(_ *bed, t *target) { t.state.Events[0].Time = noon.Add(time.Second / 2) }, 1, []string{"gpu-utilization ns"}},
 		"another signal":                 {asks(policy.RunningRequests), func(*bed, *target) {}, 1, nil},
-		"steps that have fired": {gpuAsks(), func(_ *bed, t *target) { t.state.Events, t.state.Fired = nil, steps }, 1,
-			[]string{"gpu-utilization ns", "ttft-p95 ns"}},
+		"steps that have fired": {
+			gpuAsks(), func(_ *bed, t *target) { t.state.Events, t.state.Fired = nil, steps }, 1,
+			[]string{"gpu-utilization ns", "ttft-p95 ns"},
+		},
 		"no pods can be listed": {asks(policy.GPUUtilization), func(b *bed, _ *target) { b.members.pods.synced.Store(false) }, 1, nil},
 	} {
 		times := &fakeTimes{}
@@ -100,15 +102,15 @@ func TestSamplesGetTheirTimes(t *testing.T) {
 	}}
 	b := raised(t, times)
 	b.run("a", "uid-a", 4, policy.Ready)
-	b.pod("a", "a-2", func(p *pod) { p.since = noon.Unix() })
-	seen := b.observe("a", 1)
+	b.pod("a-2", func(p *pod) { p.since = noon.Unix() })
+	seen := b.observe(1)
 	for pod, want := range map[string]time.Time{"a-0": times.taken["a-0"], "a-1": {}, "a-2": {}, "a-3": {}} {
 		if got := sampleOf(&seen, pod); !got.Time.Equal(want) || got.Value != 50 || !got.OK {
 			t.Errorf("%s: %+v, want 50 taken at %v", pod, got, want)
 		}
 	}
 	times.fail = errors.New("refused")
-	seen = b.observe("a", 1)
+	seen = b.observe(1)
 	if got := sampleOf(&seen, "a-0"); !got.OK || !got.Time.IsZero() || seen.Readings[0].Problem != "" {
 		t.Errorf("%+v when times cannot be read, want a sample of unknown time", got)
 	}

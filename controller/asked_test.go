@@ -220,7 +220,7 @@ func TestNoEventBeforeAPodIsReady(t *testing.T) {
 		b.reader.fail = map[policy.Signal]error{policy.RunningRequests: errNoPast}
 		b.deploy("a", 1, asks(policy.RunningRequests))
 		b.run("a", "uid-a", 1, policy.Loading)
-		b.pod("a", "a-0", func(p *pod) { p.scheduled = noon.Unix() })
+		b.pod("a-0", func(p *pod) { p.scheduled = noon.Unix() })
 		b.tick(0)
 		if got := drain(events); len(got) != 0 {
 			t.Errorf("events %q while the only pod loads, want none", got)

@@ -79,7 +79,7 @@ func noted(replicas int32, image, fields string, e metav1.ManagedFieldsEntry) *d
 	api := apiDeployment("ns", "a", replicas, asks(policy.RunningRequests))
 	api.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour))
 	api.Spec.Template.Spec.Containers = []corev1.Container{{Image: image}}
-	e.FieldsV1 = &metav1.FieldsV1{Raw: []byte(fields)}
+	e.FieldsV1 = metav1.NewFieldsV1(fields)
 	api.ManagedFields = []metav1.ManagedFieldsEntry{e}
 	d, _ := newDeployment(api)
 	return d

@@ -38,7 +38,7 @@ func TestLastSampleLingers(t *testing.T) {
 	rest := perPod{"a-0": {Value: 71, OK: true}}
 	sample := func(n int, pod string) policy.Sample {
 		t.Helper()
-		seen := b.observe("a", n)
+		seen := b.observe(n)
 		return sampleOf(&seen, pod)
 	}
 	b.reads(both)
@@ -51,8 +51,8 @@ func TestLastSampleLingers(t *testing.T) {
 		t.Errorf("a Ready pod that is not scraped has %+v, want none", got)
 	}
 	unready := func(p *pod) { p.phase, p.served, p.since = policy.Loading, true, noon.Add(12*time.Second).Unix() }
-	b.pod("a", "a-1", unready)
-	b.pod("a", "a-2", unready)
+	b.pod("a-1", unready)
+	b.pod("a-2", unready)
 	// The sample was read at the first tick after noon: 5 s.
 	for _, n := range []int{3, 18, 19, 20} {
 		if got := sample(n, "a-1"); got.OK != (n < 20) || n < 20 && got.Value != 90 {
@@ -76,21 +76,21 @@ func TestLastSampleKeepsItsTime(t *testing.T) {
 	b := newBed(t)
 	b.deploy("a", 1, asks(policy.RunningRequests))
 	b.run("a", "uid-a", 2, policy.Ready)
-	b.pod("a", "a-1", func(p *pod) { p.phase = policy.Loading })
+	b.pod("a-1", func(p *pod) { p.phase = policy.Loading })
 	taken := noon.Add(-80 * time.Second)
 	b.reads(perPod{"a-0": {Value: 1, Time: taken, OK: true, Idle: true}, "a-1": {Value: 2, OK: true}})
 	b.tick(0)
-	b.pod("a", "a-0", func(p *pod) { p.phase, p.served = policy.Loading, true })
-	b.pod("a", "a-1", func(p *pod) { p.served = true })
+	b.pod("a-0", func(p *pod) { p.phase, p.served = policy.Loading, true })
+	b.pod("a-1", func(p *pod) { p.served = true })
 	b.reads(perPod{})
-	seen := b.observe("a", 2)
+	seen := b.observe(2)
 	if got := sampleOf(&seen, "a-0"); !got.OK || !got.Idle {
 		t.Errorf("%+v, want the idle sample of 80s before", got)
 	}
 	if got := sampleOf(&seen, "a-1"); got.OK {
 		t.Errorf("%+v of a pod that had not served when it was read, want none", got)
 	}
-	seen = b.observe("a", 3)
+	seen = b.observe(3)
 	if got := sampleOf(&seen, "a-0"); got.OK {
 		t.Errorf("%+v, want none: it is too old", got)
 	}
@@ -102,17 +102,17 @@ func TestLastSampleOutlivesAFailedRead(t *testing.T) {
 	b.deploy("a", 1, asks(policy.RunningRequests))
 	b.reads(perPod{"a-0": {Value: 90, OK: true}})
 	b.tick(0)
-	b.pod("a", "a-0", func(p *pod) { p.phase, p.served = policy.Loading, true })
+	b.pod("a-0", func(p *pod) { p.phase, p.served = policy.Loading, true })
 	b.options.Signals = readerFunc(func(context.Context, policy.Signal, []string) (Readings, error) { return Readings{}, errNoPast })
-	if seen := b.observe("a", 1); seen.Readings[0].Problem != policy.NoData || len(seen.Readings[0].Samples) != 0 {
+	if seen := b.observe(1); seen.Readings[0].Problem != policy.NoData || len(seen.Readings[0].Samples) != 0 {
 		t.Errorf("reading %+v, want only that it failed", seen.Readings[0])
 	}
 	b.reads(perPod{})
-	if seen := b.observe("a", 2); sampleOf(&seen, "a-0").Value != 90 {
+	if seen := b.observe(2); sampleOf(&seen, "a-0").Value != 90 {
 		t.Errorf("reading %+v, want the last sample", seen.Readings[0])
 	}
 	b.show("a", "uid-a", 1, asks(policy.GPUUtilization))
-	if seen := b.observe("a", 3); sampleOf(&seen, "a-0").OK {
+	if seen := b.observe(3); sampleOf(&seen, "a-0").OK {
 		t.Errorf("reading %+v, want nothing of another signal", seen.Readings[0])
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/gpuscaler/gpuscaler/policy"
 )
 
-// observe is what the n-th tick would see of a Deployment.
-func (b *bed) observe(name string, n int) policy.Observation {
+// observe is what the n-th tick would see of the Deployment a.
+func (b *bed) observe(n int) policy.Observation {
 	b.t.Helper()
 	p := b.begin(noon.Add(time.Duration(n) * 5 * time.Second))
-	t := b.targets[b.watches.deployments[0].get(key{"ns", name}).uid]
+	t := b.targets[b.watches.deployments[0].get(key{"ns", "a"}).uid]
 	p.settling()
 	p.readAll(b.t.Context())
 	p.readTimes(b.t.Context())
@@ -27,15 +27,15 @@ func (b *bed) observe(name string, n int) policy.Observation {
 	return o.observe(t, p)
 }
 
-// pod changes a pod of a Deployment, or adds one.
-func (b *bed) pod(deployment, name string, change func(*pod)) {
+// pod changes a pod of the Deployment a, or adds one.
+func (b *bed) pod(name string, change func(*pod)) {
 	b.t.Helper()
 	p := &pod{meta: meta{"ns", name, ""}}
 	if old := b.members.pods.get(key{"ns", name}); old != nil {
 		c := *old
 		p = &c
 	} else {
-		p.replicaSet = b.members.sets.get(key{"ns", deployment + "-rs"}).uid
+		p.replicaSet = b.members.sets.get(key{"ns", "a-rs"}).uid
 	}
 	change(p)
 	if err := b.members.pods.Update(p); err != nil {
@@ -54,24 +54,27 @@ func TestObservation(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = b.members.sets.Update(&replicaSet{meta: meta{"ns", "a-new", "1"}, uid: "new", deployment: d.uid, revision: 2})
-	b.pod("a", "a-9", func(p *pod) {
+	b.pod("a-9", func(p *pod) {
 		p.replicaSet, p.phase, p.scheduled, p.since, p.restarts = "new", policy.Loading, noon.Unix(), noon.Unix()+60, 3
 		p.crash = waitingFor("ErrImagePull")
 	})
-	seen := b.observe("a", 1)
+	seen := b.observe(1)
 	want := policy.Pod{Name: "a-9", Phase: policy.Loading, Since: noon.Add(time.Minute), Scheduled: noon, Restarts: 3}
 	i := slices.IndexFunc(seen.Pods, func(p policy.Pod) bool { return p.Name == "a-9" })
-	if got := seen.Pods[i]; got.Name != want.Name || got.Phase != want.Phase || !got.Since.Equal(want.Since) || !got.Scheduled.Equal(want.Scheduled) || got.Served || got.Restarts != 3 {
+	got := seen.Pods[i]
+	got.Since, got.Scheduled = got.Since.UTC(), got.Scheduled.UTC()
+	if got != want {
 		t.Errorf("pod %+v, want %+v", got, want)
 	}
-	if !seen.Rollout || seen.CrashLoop != "ErrImagePull of a-9" || !seen.Refused || seen.Lacking != "exceeded quota: gpus" || seen.Hand.Manager != "kubectl" {
+	told := []any{seen.Rollout, seen.CrashLoop, seen.Refused, seen.Lacking, seen.Hand.Manager}
+	if !slices.Equal(told, []any{true, "ErrImagePull of a-9", true, "exceeded quota: gpus", "kubectl"}) {
 		t.Errorf("seen %+v, want a rollout that crashes, refused pods and a person's hand", seen)
 	}
 	d.refusal = ""
 	d.version = "78"
 	_ = b.watches.deployments[0].Update(&d)
-	b.pod("a", "a-9", func(p *pod) { p.phase, p.lacking = policy.Unschedulable, unique.Make("1 Insufficient nvidia.com/gpu") })
-	if seen := b.observe("a", 2); seen.Refused || seen.Lacking != "1 Insufficient nvidia.com/gpu" || seen.CrashLoop != "" {
+	b.pod("a-9", func(p *pod) { p.phase, p.lacking = policy.Unschedulable, unique.Make("1 Insufficient nvidia.com/gpu") })
+	if seen := b.observe(2); seen.Refused || seen.Lacking != "1 Insufficient nvidia.com/gpu" || seen.CrashLoop != "" {
 		t.Errorf("seen %+v, want what the scheduler lacks", seen)
 	}
 }
@@ -87,20 +90,20 @@ func TestStartedIsToldOnce(t *testing.T) {
 			p.phase, p.served, p.scheduled, p.since, p.restarts = policy.Ready, true, begin-9000, begin-9000+startup, restarts
 		}
 	}
-	b.pod("a", "a-0", ready(42, 0))
-	b.pod("a", "a-1", ready(50, 1))   // it was restarted
-	b.pod("a", "a-2", ready(7200, 0)) // it was Ready before, surely
-	b.pod("a", "a-3", func(*pod) {})  // loads
+	b.pod("a-0", ready(42, 0))
+	b.pod("a-1", ready(50, 1))   // it was restarted
+	b.pod("a-2", ready(7200, 0)) // it was Ready before, surely
+	b.pod("a-3", func(*pod) {})  // loads
 	want := func(n int, list ...time.Duration) {
 		t.Helper()
-		if got := b.observe("a", n).Started; !slices.Equal(got, list) {
+		if got := b.observe(n).Started; !slices.Equal(got, list) {
 			t.Errorf("started %v, want %v", got, list)
 		}
 	}
 	want(0, 42*time.Second)
 	b.tick(0)
 	want(1)
-	b.pod("a", "a-3", ready(30, 0))
+	b.pod("a-3", ready(30, 0))
 	b.targets["uid-a"].writing = true // a decision cannot be made now: it is told later
 	b.tick(2)
 	b.targets["uid-a"].writing = false
@@ -150,7 +153,7 @@ func TestNotesAreTold(t *testing.T) {
 	b.deploy("a", 1, asks(policy.RunningRequests))
 	b.tick(0)
 	b.run("a", "uid-a", 1, policy.Loading)
-	b.pod("a", "a-0", func(p *pod) { p.scheduled = noon.Unix() })
+	b.pod("a-0", func(p *pod) { p.scheduled = noon.Unix() })
 	b.tick(1)
 	tgt := b.targets["uid-a"]
 	tell := func(second int, notes ...policy.Note) {

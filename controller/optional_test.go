@@ -122,15 +122,7 @@ func TestWithoutARightItGoesOn(t *testing.T) {
 				check := func(when string, known bool) {
 					t.Helper()
 					w := scaler.Tick(t.Context(), time.Now()).Find("ns", "a")
-					if w == nil || w.Decision.Time.IsZero() {
-						t.Fatalf("%s: no decision", when)
-					}
-					if w.FreeKnown != (known || !places) {
-						t.Errorf("%s: free is known: %v", when, w.FreeKnown)
-					}
-					if (w.Rival != "") != (known || places) {
-						t.Errorf("%s: rival %q", when, w.Rival)
-					}
+					w.wantKnown(t, when, known || !places, known || places)
 				}
 				check("refused", false)
 				time.Sleep(5 * optionalPause)
@@ -142,6 +134,20 @@ func TestWithoutARightItGoesOn(t *testing.T) {
 				check("granted", true)
 			})
 		})
+	}
+}
+
+// wantKnown wants a decision, and that the places and the rival are known or not.
+func (w *Workload) wantKnown(t *testing.T, when string, free, rival bool) {
+	t.Helper()
+	if w == nil || w.Decision.Time.IsZero() {
+		t.Fatalf("%s: no decision", when)
+	}
+	if w.FreeKnown != free {
+		t.Errorf("%s: free is known: %v", when, w.FreeKnown)
+	}
+	if (w.Rival != "") != rival {
+		t.Errorf("%s: rival %q", when, w.Rival)
 	}
 }
 

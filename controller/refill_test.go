@@ -149,7 +149,7 @@ func TestManyCustomQueriesAreBounded(t *testing.T) {
 func TestRefillSeesPodsAsTheyWere(t *testing.T) {
 	b := newBed(t)
 	b.deploy("a", 1, asks(policy.RunningRequests))
-	b.pod("a", "a-0", func(p *pod) {
+	b.pod("a-0", func(p *pod) {
 		p.served, p.scheduled, p.since = true, noon.Add(-2*time.Minute).Unix(), noon.Add(-time.Minute).Unix()
 	})
 	targets := b.refresh()

@@ -62,9 +62,9 @@ func TestRivals(t *testing.T) {
 	}
 }
 
-// compete shows the bed another autoscaler of a Deployment, or that it is gone.
-func (b *bed) compete(name string, there bool) {
-	r, _ := newRival(hpa("x", map[string]any{"kind": "Deployment", "name": name}))
+// compete shows the bed another autoscaler of the Deployment a, or that it is gone.
+func (b *bed) compete(there bool) {
+	r, _ := newRival(hpa("x", map[string]any{"kind": "Deployment", "name": "a"}))
 	if len(b.watches.rivals) == 0 {
 		b.watches.rivals = []*store[*rival]{{}}
 	}
@@ -85,7 +85,7 @@ func TestConflict(t *testing.T) {
 	b.deploy("a", 2, asks(policy.RunningRequests))
 	b.deploy("b", 2, asks(policy.RunningRequests))
 	b.tick(0)
-	b.compete("a", true)
+	b.compete(true)
 	s := b.tick(1)
 	if w := s.Find("ns", "a"); w.Rival != "HorizontalPodAutoscaler ns/x" {
 		t.Errorf("rival %q", w.Rival)
@@ -111,7 +111,7 @@ func TestConflict(t *testing.T) {
 			t.Errorf("change %q beside another autoscaler", made)
 		}
 	}
-	b.compete("a", false)
+	b.compete(false)
 	b.tick(5)
 	if made := b.scaler.made(); !slices.Contains(made, "a 12->10") {
 		t.Errorf("changes %q, want that it goes on when the other is gone", made)
@@ -136,7 +136,7 @@ func TestConflictInADryRun(t *testing.T) {
 			b := newBed(t, tt.options)
 			b.reader.set(policy.RunningRequests, 100)
 			b.deploy("a", 2, tt.annotations)
-			b.compete("a", true)
+			b.compete(true)
 			w := b.tick(0).Find("ns", "a")
 			if w.Decision.Desired != 4 || w.Rival == "" {
 				t.Errorf("desired %d beside %q, want 4 and the rival named", w.Decision.Desired, w.Rival)
@@ -152,7 +152,7 @@ func TestConflictAndInvalidAnnotations(t *testing.T) {
 	b.reader.set(policy.RunningRequests, 50)
 	b.deploy("a", 2, asks(policy.RunningRequests))
 	b.tick(0)
-	b.compete("a", true)
+	b.compete(true)
 	b.reader.set(policy.RunningRequests, 100)
 	b.deploy("a", 2, asks(policy.RunningRequests, "max-replicas", "many"))
 	if w := b.tick(1).Find("ns", "a"); w.Decision.Reason != policy.InvalidAnnotations {

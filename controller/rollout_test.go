@@ -51,8 +51,10 @@ func TestRolloutAndCrashLoop(t *testing.T) {
 func TestLacking(t *testing.T) {
 	gpus, cpu := unique.Make("1 Insufficient nvidia.com/gpu"), unique.Make("1 Insufficient cpu")
 	o := observer{found: []*pod{
-		{meta: meta{name: "d"}, phase: policy.Ready, lacking: cpu}, {meta: meta{name: "a"}, phase: policy.Unschedulable},
-		{meta: meta{name: "c"}, phase: policy.Unschedulable, lacking: cpu}, {meta: meta{name: "b"}, phase: policy.Unschedulable, lacking: gpus},
+		{meta: meta{name: "d"}, phase: policy.Ready, lacking: cpu},
+		{meta: meta{name: "a"}, phase: policy.Unschedulable},
+		{meta: meta{name: "c"}, phase: policy.Unschedulable, lacking: cpu},
+		{meta: meta{name: "b"}, phase: policy.Unschedulable, lacking: gpus},
 	}}
 	if got := o.lacking(""); got != gpus.Value() {
 		t.Errorf("lacking %q, want what the first pod lacks that tells", got)

@@ -148,19 +148,24 @@ func (c *chaos) check(where string, d *Decision, next *State) {
 	case d.Desired < c.spec.MinReplicas || d.Desired > c.spec.MaxReplicas:
 		t.Fatalf("%s: out of bounds", where)
 	}
-	jumped := d.Current < c.spec.MinReplicas || d.Current > c.spec.MaxReplicas || d.Reason == TooFewReplicas
-	if d.Desired < d.Current && !jumped {
-		for i := range d.Signals {
-			if s := &d.Signals[i]; s.incomplete() {
-				t.Fatalf("%s: lowered although %s is %s", where, s.Signal, s.Reason)
-			}
-		}
+	if d.Current < c.spec.MinReplicas || d.Current > c.spec.MaxReplicas || d.Reason == TooFewReplicas {
+		return // a jump to the bounds
 	}
-	if jumped || d.Reason == ReplicasReset || next.Hands.Restore > 0 {
+	c.checkData(where, d)
+	if d.Reason == ReplicasReset || next.Hands.Restore > 0 {
 		return
 	}
 	c.checkPlaces(where, d)
 	c.checkBudget(where, d, next.Events)
+}
+
+// checkData: nothing is lowered while a signal has no data to be trusted.
+func (c *chaos) checkData(where string, d *Decision) {
+	for i := range d.Signals {
+		if s := &d.Signals[i]; d.Desired < d.Current && s.incomplete() {
+			c.t.Fatalf("%s: lowered although %s is %s", where, s.Signal, s.Reason)
+		}
+	}
 }
 
 // checkPlaces: a raise never makes more pods wait than may, where it is known what can be placed.

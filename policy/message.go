@@ -115,27 +115,58 @@ func (d *Decision) held() string {
 	return text
 }
 
+// plainTexts are the reasons that are told in the same words whatever the numbers.
+var plainTexts = map[Reason]string{
+	CrashLoop:          "no pod of the newest template comes up",
+	NotResponding:      "more replicas have not lowered it",
+	Stalled:            "requests wait on all ready pods and no token comes",
+	Override:           "a person set the replicas",
+	ReplicasReset:      "the replicas were reset",
+	Paused:             "paused by annotation",
+	InvalidAnnotations: "the annotations are invalid",
+}
+
 // reasonText tells the reason in words.
 func (d *Decision) reasonText() string {
 	keeps := fmt.Sprintf("replicas stay at %d", d.Desired)
 	if d.Desired != d.Current {
 		keeps = fmt.Sprintf("replicas go to %d", d.Desired)
 	}
+	if text, plain := plainTexts[d.Reason]; plain {
+		return text + ": " + keeps
+	}
+	if text := d.hpaText(keeps); text != "" {
+		return text
+	}
+	return d.gpuText(keeps)
+}
+
+// hpaText tells the reasons that the HPA has too.
+func (d *Decision) hpaText(keeps string) string {
 	switch d.Reason {
-	case NoData, StaleData, PartialData:
-		return d.missing() + ": " + keeps
-	case Gap:
-		return "after a gap in the data nothing is lowered before a full window of good data"
 	case ScaleDownStabilized:
-		return fmt.Sprintf("%s for the highest recommendation of the scale-down window", keeps)
+		return keeps + " for the highest recommendation of the scale-down window"
 	case ScaleUpStabilized:
-		return fmt.Sprintf("%s for the lowest recommendation of the scale-up window", keeps)
+		return keeps + " for the lowest recommendation of the scale-up window"
 	case ScaleUpLimit, ScaleDownLimit:
 		return fmt.Sprintf("the scaling policies allow %d now", d.Desired)
 	case TooManyReplicas:
 		return fmt.Sprintf("the maximum is %d", d.Desired)
 	case TooFewReplicas:
 		return fmt.Sprintf("the minimum is %d", d.Desired)
+	case ScalingDisabled:
+		return "scaling is disabled since spec.replicas is 0"
+	}
+	return ""
+}
+
+// gpuText tells the others.
+func (d *Decision) gpuText(keeps string) string {
+	switch d.Reason {
+	case NoData, StaleData, PartialData:
+		return d.missing() + ": " + keeps
+	case Gap:
+		return "after a gap in the data nothing is lowered before a full window of good data"
 	case LoadingPods:
 		if d.Fleet.Loading == 0 {
 			return "the new pods have not shown yet what they carry: " + keeps
@@ -145,16 +176,6 @@ func (d *Decision) reasonText() string {
 		return d.shortText() + ": " + keeps
 	case GaveBack:
 		return fmt.Sprintf("what waits is given back (%s): %s", d.shortText(), keeps)
-	case CrashLoop:
-		return "no pod of the newest template comes up: " + keeps
-	case NotResponding:
-		return "more replicas have not lowered it: " + keeps
-	case Stalled:
-		return "requests wait on all ready pods and no token comes: " + keeps
-	case Override:
-		return "a person set the replicas: " + keeps
-	case ReplicasReset:
-		return "the replicas were reset: " + keeps
 	case Idle:
 		if d.Current == 0 {
 			return "no work is seen: replicas stay at 0"
@@ -162,14 +183,8 @@ func (d *Decision) reasonText() string {
 		return "no work has been seen for long enough: replicas go to 0"
 	case Activated:
 		return fmt.Sprintf("work is seen: replicas go to %d", d.Desired)
-	case ScalingDisabled:
-		return "scaling is disabled since spec.replicas is 0"
 	case Scheduled:
 		return fmt.Sprintf("the schedule sets a bound of %d", d.Desired)
-	case Paused:
-		return "paused by annotation: " + keeps
-	case InvalidAnnotations:
-		return "the annotations are invalid: " + keeps
 	case Conflict:
 		rival := d.rival
 		if rival == "" {

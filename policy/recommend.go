@@ -204,72 +204,6 @@ func (s *Sample) usable(maxAge time.Duration, now time.Time) (m int64, ok, stale
 	return m, ok, false
 }
 
-// tally is what one per-pod signal shows.
-type tally struct {
-	sum                            int64   // of the samples, in thousandths
-	exact                          float64 // the same in millionths, for the bands of steps
-	sampled, missing, young, stale int     // ready pods; young and stale are among the missing
-	idle                           int     // ready pods that had nothing to measure: neither sampled nor missing
-	loading, overdue               int     // pods on their way, and pods that should be Ready by now
-	stalled                        int     // ready pods that hang: neither sampled nor missing
-	most                           int64   // the largest sample, in thousandths
-	// oldest is when the oldest sample of a Ready pod was taken, at the earliest if that is not known exactly.
-	oldest time.Time
-}
-
-// count goes over the pods once.
-func (f *Fleet) count(spec *Spec, state *State, seen *Observation, reading *Reading, now time.Time) tally {
-	t := tally{oldest: now, loading: f.Loading, overdue: f.Overdue}
-	rate := reading.Signal.isRate() && len(state.Served) > 0
-	for i := range seen.Pods {
-		pod := &seen.Pods[i]
-		if pod.Phase != Ready && f.worth(pod, spec.MaxSampleAge, now) != serving {
-			continue
-		}
-		if state.stalled(pod.Name, now) {
-			t.stalled++
-			continue
-		}
-		var sample Sample
-		if i < len(reading.Samples) {
-			sample = reading.Samples[i]
-		}
-		m, ok, stale := sample.usable(spec.MaxSampleAge, now)
-		switch {
-		case sample.OK && sample.Idle:
-			t.idle++
-			continue
-		case ok && m == 0 && rate && state.doubtful(spec, seen, i, now):
-		case ok:
-			t.add(m, &sample, pod, spec, now)
-			continue
-		case stale:
-			t.stale++
-		case pod.Phase == Ready && now.Sub(pod.Since) < spec.MaxSampleAge:
-			t.young++
-		}
-		t.missing++
-	}
-	return t
-}
-
-// add counts one sample.
-func (t *tally) add(m int64, sample *Sample, pod *Pod, spec *Spec, now time.Time) {
-	t.sampled++
-	t.sum += m
-	if len(spec.Steps) > 0 {
-		t.exact += millionths(sample.Value)
-	}
-	t.most = max(t.most, m)
-	taken := sample.Time
-	if taken.IsZero() {
-		taken = now.Add(-spec.MaxSampleAge)
-	}
-	if pod.Phase == Ready && taken.Before(t.oldest) {
-		t.oldest = taken
-	}
-}
-
 // count tallies the signal over the pods and notes what it found.
 func (s *SignalDecision) count(d *Decision, spec *Spec, state *State, seen *Observation, reading *Reading, now time.Time) tally {
 	t := d.Fleet.count(spec, state, seen, reading, now)
@@ -312,22 +246,30 @@ func (s *Spec) fill(t tally, target int64, current int) (int, Reason) {
 	case ratio > 1:
 		n += t.missing + t.loading
 	}
-	filled := float64(t.sum/int64(n)) / float64(target)
+	return s.turn(t, ratio, float64(t.sum/int64(n))/float64(target), n, current)
+}
+
+// turn is the outcome after pods were filled in, which may turn a raise or a lower into nothing and never into the other.
+func (s *Spec) turn(t tally, ratio, filled float64, n, current int) (int, Reason) {
 	replicas := ceil(filled * float64(n))
 	if ratio > 1 && filled > 1 && !s.tolerates(filled) {
 		replicas += min(t.overdue, s.overdueAnswered())
 	}
+	awaited := t.loading > 0 && ratio > 1 && !s.tolerates(ratio)
 	switch {
-	case t.loading > 0 && ratio > 1 && !s.tolerates(ratio) && (filled <= 1 || s.tolerates(filled) || replicas <= current):
+	case awaited && (filled <= 1 || s.tolerates(filled) || replicas <= current):
 		return current, LoadingPods
 	case s.tolerates(filled):
 		return current, WithinTolerance
-	case ratio < 1 && filled > 1, ratio > 1 && filled < 1, filled < 1 && replicas > current, filled > 1 && replicas < current:
+	case turns(ratio, filled), turns(filled, float64(replicas)/float64(current)):
 		// A change of direction that comes only from the pods filled in.
 		return current, ""
 	}
 	return replicas, ""
 }
+
+// turns reports whether one ratio asks for more and the other for less.
+func turns(a, b float64) bool { return a < 1 && b > 1 || a > 1 && b < 1 }
 
 // replace is fill during a rollout: the load of all ready pods is divided by spec.replicas, so that the pods beyond them neither raise nor
 // lower. Replicas that are not ready count as at target when lowering and as idle when raising.

@@ -72,6 +72,11 @@ func (s *State) judge(spec *Spec, sd *SignalDecision, t tally, f *Fleet, seen *O
 	if sd.Signal == GPUUtilization && min(sd.Value, trial.Value) >= saturated && !queueEmpty(spec, seen, now) {
 		return
 	}
+	s.verdict(&trial, sd, t, loaded)
+}
+
+// verdict notes whether the signal fell.
+func (s *State) verdict(trial *Trial, sd *SignalDecision, t tally, loaded bool) {
 	predicted := trial.Value * (1 - float64(trial.Replicas)/float64(t.sampled))
 	switch {
 	case trial.Value-sd.Value >= leastFall*predicted:

@@ -21,10 +21,10 @@ func observed(t *testing.T, s Scenario, text func(*policy.Observation) string) s
 	return folded(texts)
 }
 
-// still is a scenario in which nothing is decided.
-func still(t *testing.T, minutes, replicas int, annotations ...string) Scenario {
+// still is a scenario of two minutes in which nothing is decided.
+func still(t *testing.T, replicas int) Scenario {
 	t.Helper()
-	return scene(t, minutes, replicas, append(annotations, "target.running-requests=10", "paused=true")...).reads(t, policy.RunningRequests, "10")
+	return scene(t, 2, replicas, "target.running-requests=10", "paused=true").reads(t, policy.RunningRequests, "10")
 }
 
 // after tells a time by how long it is after the start, "-" for none.
@@ -38,7 +38,7 @@ func after(at time.Time) string {
 // Of the pods of the start it is not known since when; a pod is scheduled when it gets a GPU, not when it is created.
 func TestPodsSeen(t *testing.T) {
 	two := 2
-	s := still(t, 2, 1).with(Event{At: 15 * time.Second, Kind: SetReplicas, Number: 3}, Event{At: time.Minute, Kind: SetGPUs, Number: 3})
+	s := still(t, 1).with(Event{At: 15 * time.Second, Kind: SetReplicas, Number: 3}, Event{At: time.Minute, Kind: SetGPUs, Number: 3})
 	s.GPUs, s.Startup = &two, 30*time.Second
 	pod := func(k int) func(*policy.Observation) string {
 		return func(seen *policy.Observation) string {
@@ -63,7 +63,7 @@ func TestFreeSeen(t *testing.T) {
 	free := func(seen *policy.Observation) string {
 		return fmt.Sprintf("%d/%t/%s", seen.Free, seen.FreeKnown, seen.Lacking)
 	}
-	s := still(t, 2, 3).with(Event{At: time.Minute, For: 30 * time.Second, Kind: SetGPUs, Number: 1}, Event{At: 105 * time.Second, Kind: SetReplicas, Number: 4})
+	s := still(t, 3).with(Event{At: time.Minute, For: 30 * time.Second, Kind: SetGPUs, Number: 1}, Event{At: 105 * time.Second, Kind: SetReplicas, Number: 4})
 	expectText(t, "free for a while", observed(t, s, free), "0/false/x4 0/true/nvidia.com/gpux2 0/false/x3")
 	five := 5
 	s.GPUs = &five
@@ -113,12 +113,12 @@ func TestCrashLoopSeen(t *testing.T) {
 		return fmt.Sprintf("%s/%t/%d", seen.CrashLoop, seen.Rollout, restarts)
 	}
 	crash := Event{At: 15 * time.Second, For: 45 * time.Second, Kind: CrashLooping}
-	s := still(t, 2, 1).with(crash, Event{At: 15 * time.Second, Kind: SetReplicas, Number: 3})
+	s := still(t, 1).with(crash, Event{At: 15 * time.Second, Kind: SetReplicas, Number: 3})
 	expectText(t, "new pods crash", observed(t, s, seen), "/false/0x2 /false/2x2 /false/3x5")
-	s = still(t, 2, 2).with(crash, Event{At: 15 * time.Second, Kind: Rollout}, Event{At: 45 * time.Second, Kind: SetReplicas, Number: 3})
+	s = still(t, 2).with(crash, Event{At: 15 * time.Second, Kind: Rollout}, Event{At: 45 * time.Second, Kind: SetReplicas, Number: 3})
 	// 0:45 a third pod, of the new template, may yet be ready; 1:00 it is over, and the pods start at once; two are replaced by 1:15.
 	expectText(t, "a rollout crashes", observed(t, s, seen), "/false/0x1 /true/0x1 CrashLoopBackOff/true/2x1 /true/2x1 /true/3x1 /false/3x4")
-	s = still(t, 2, 0).with(crash, Event{At: 15 * time.Second, Kind: SetReplicas, Number: 2})
+	s = still(t, 0).with(crash, Event{At: 15 * time.Second, Kind: SetReplicas, Number: 2})
 	one := 1
 	s.GPUs = &one
 	expectText(t, "all pods crash, one has no GPU", observed(t, s, seen), "/false/0x2 CrashLoopBackOff/false/2x2 /false/3x5")

@@ -236,7 +236,7 @@ var ofBacklog = []mutation{
 		"all-hang",
 	},
 	{
-		12, "a rate of 0 is idleness", "recommend.go",
+		12, "a rate of 0 is idleness", "tally.go",
 		"case ok && m == 0 && rate && state.doubtful(",
 		"case mutant != N && ok && m == 0 && rate && state.doubtful(",
 		"rates-zero",
