@@ -16,7 +16,7 @@ type companion struct {
 
 var (
 	// engineCompanions are the engine's own.
-	engineCompanions = []companion{{RunningRequests, 16}, {KVCache, 80}}
+	engineCompanions = []companion{{RunningRequests, 14}, {KVCache, 80}}
 	// gpuCompanions count only where the engine tells nothing: a GPU under an LLM is busy at any load.
 	gpuCompanions = []companion{{GPUUtilization, 75}}
 )

@@ -34,7 +34,7 @@ func TestEmptyQueueLowersToWhatOthersCarry(t *testing.T) {
 		readings map[Signal]float64
 		want     int
 	}{
-		{"running at its class target: 6 x 8 / 16", nil, map[Signal]float64{QueueDepth: 0, RunningRequests: 8}, 3},
+		{"running at its class target: 6 x 7 / 14", nil, map[Signal]float64{QueueDepth: 0, RunningRequests: 7}, 3},
 		{"running at its own target: 6 x 8 / 12", map[string]string{"target.running-requests": "12"}, map[Signal]float64{QueueDepth: 0, RunningRequests: 8}, 4},
 		{"the cache: 6 x 70 / 80", nil, map[Signal]float64{QueueDepth: 0, KVCache: 70}, 6},
 		{"the one that needs most", nil, map[Signal]float64{QueueDepth: 0, KVCache: 40, RunningRequests: 2}, 3},
