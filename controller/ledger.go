@@ -48,6 +48,9 @@ type count struct {
 
 	version uint64 // of the list for which free holds
 	free    int
+	// scarce is what runs out first, for the list of a version.
+	scarce   string
+	scarceAt uint64
 }
 
 // fit returns the fit of a shape, ready to be counted with. Call it with mu held.
@@ -59,7 +62,7 @@ func (l *ledger) fit(s shape) *fit {
 	}
 	if c := &f.count; c.rooms != l.base {
 		sameNodes := c.rooms != nil && c.rooms.nodeChanges == l.base.nodeChanges
-		c.rooms, c.version = l.base, 0
+		c.rooms, c.version, c.scarceAt = l.base, 0, 0
 		c.unknown = f.prepare(l.base, sameNodes)
 	}
 	return f

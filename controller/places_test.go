@@ -217,6 +217,15 @@ func TestLedger(t *testing.T) {
 	if got := few.take(two, 1) + few.take(one, 9); got != 3 {
 		t.Errorf("took %d, want as many as a node takes pods", got)
 	}
+	cordoned := apiNode("n1", list("pods", "3", gpu, "8"))
+	cordoned.Spec.Unschedulable = true
+	for want, l := range map[string]*ledger{
+		"pods": few, gpu: p.ledger(), "": nil, "a node that its selector, affinity and tolerations admit": nodesAre(cordoned).ledger(),
+	} {
+		if got := l.lacking(a); got != want {
+			t.Errorf("lacking %q, want %q", got, want)
+		}
+	}
 	if got := free(nil, a); got != "0 false" {
 		t.Errorf("without a ledger: %s, want that it is not known", got)
 	}

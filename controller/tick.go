@@ -237,7 +237,9 @@ func (p *pass) decide(t *target, o *observer) {
 	}
 	seen, before := o.observe(t, p), t.state
 	p.meet(t, &seen)
-	seen.Free, seen.FreeKnown = p.ledger.forDeployment(t.seen)
+	if seen.Free, seen.FreeKnown = p.ledger.forDeployment(t.seen); seen.FreeKnown && seen.Lacking == "" && seen.Replicas+seen.Free < t.spec.MaxReplicas {
+		seen.Lacking = p.ledger.lacking(t.seen)
+	}
 	p.conclude(t, before, seen)
 	if p.contends(t, &seen) {
 		t.raise = newRaise(before, seen, o.found)
