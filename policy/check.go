@@ -104,7 +104,10 @@ func (p *parser) checkActivation() {
 	if a := p.spec.ActivateOn; a != "" {
 		_, builtin := a.Info()
 		_, custom := p.spec.Queries[a]
-		if builtin || !custom && !p.refused("query."+string(a)) {
+		switch {
+		case builtin:
+			p.refuse("activate-on", fmt.Sprintf("must name a workload signal, and %s comes from the Deployment's pods, of which there are none then: give a signal of another name, with query.<signal> as the name of a query with one series", a))
+		case !custom && !p.refused("query."+string(a)):
 			p.refuse("activate-on", fmt.Sprintf("must name a workload signal, which does not come from the Deployment's pods: give query.%s, the name of a query with one series", a))
 		}
 	}
