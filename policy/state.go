@@ -76,7 +76,7 @@ func (s State) Wrote(d Decision, now time.Time) State {
 // Lasted returns the State of a controller that is known to have gone on until a time, though it did not write down that nothing
 // changed: the newest recommendation is taken to have lasted until then, and the pods to have served.
 func (s State) Lasted(until time.Time) State {
-	if s.Newest.Time.IsZero() {
+	if s.Newest == (Recommendation{}) {
 		return s
 	}
 	s.Newest.Time, s.Seen, s.Whole = later(s.Newest.Time, until), later(s.Seen, until), later(s.Whole, until)
