@@ -130,13 +130,6 @@ const maxStarted = 32
 // and not in between.
 const longestStartup = time.Hour
 
-// The startup that is assumed as long as none is known, how many of it make a pod overdue, and the restarts that do.
-const (
-	assumedStartup  = 5 * time.Minute
-	overdueFactor   = 1.5
-	overdueRestarts = 2
-)
-
 // startup is how long a pod of the target is taken to need: what the last decision said, else the annotation.
 func (t *target) startup() time.Duration {
 	switch {
@@ -145,7 +138,7 @@ func (t *target) startup() time.Duration {
 	case t.spec != nil && t.spec.Startup > 0:
 		return t.spec.Startup
 	}
-	return assumedStartup
+	return policy.AssumedStartup
 }
 
 // account adds the GPU time since the last tick and the startups of pods that became Ready.
@@ -162,14 +155,14 @@ func (o *observer) account(t *target, now time.Time, elapsed time.Duration, took
 	if elapsed <= 0 {
 		return
 	}
-	late := now.Add(-time.Duration(overdueFactor * float64(t.startup()))).Unix()
+	fleet := policy.Fleet{Startup: t.startup()}
 	for _, p := range o.found {
 		seconds := float64(p.gpus) * elapsed.Seconds()
 		switch {
 		case p.phase == policy.Ready:
 			t.gpuSeconds.Serving += seconds
 		case p.scheduled == 0: // holds no GPU yet
-		case p.scheduled < late || p.restarts >= overdueRestarts:
+		case fleet.IsOverdue(p.seen(), now):
 			t.gpuSeconds.Overdue += seconds
 		default:
 			t.gpuSeconds.Loading += seconds

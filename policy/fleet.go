@@ -22,8 +22,8 @@ const (
 )
 
 const (
-	// assumedStartup counts until a startup has been learned.
-	assumedStartup = 5 * time.Minute
+	// AssumedStartup counts until a startup has been learned.
+	AssumedStartup = 5 * time.Minute
 	// leastStartup is the shortest that is learned: Kubernetes stamps whole seconds, and a prompt pod is no yardstick.
 	leastStartup = 10 * time.Second
 	// overdueFactor is how many startups make a pod overdue, startupFactor how far a pod that still loads may stretch a learned one.
@@ -52,6 +52,12 @@ func (f *Fleet) worth(p *Pod, maxAge time.Duration, now time.Time) worth {
 		return overdue
 	}
 	return credited
+}
+
+// IsOverdue reports whether a pod that has a node and is not Ready should be by now. One that ceased to be Ready is at once: here it is
+// not about what its last sample shows.
+func (f *Fleet) IsOverdue(p Pod, now time.Time) bool {
+	return f.worth(&p, -1, now) == overdue
 }
 
 // census counts the replicas by what they are worth.
@@ -100,7 +106,7 @@ func (s *State) startup(spec *Spec, seen *Observation, now time.Time) time.Durat
 	}
 	learned := s.Startups.quantile(90)
 	if learned == 0 {
-		return assumedStartup
+		return AssumedStartup
 	}
 	learned = max(learned, leastStartup)
 	oldest := learned
@@ -148,12 +154,6 @@ func (s Startups) quantile(percent int) time.Duration {
 	rank := max((n*percent+99)/100, 1)
 	return max(time.Duration(sorted[rank-1])*time.Second, time.Second)
 }
-
-// P50 and P90 are the median and the 90th percentile, 0 if none is known.
-func (s Startups) P50() time.Duration { return s.quantile(50) }
-
-// P90 is the 90th percentile, 0 if none is known.
-func (s Startups) P90() time.Duration { return s.quantile(90) }
 
 // settled returns since when all that a change at a time has brought is in place; ok is false while some of it is on its way.
 // Pods that are overdue, unschedulable or gone are not waited for, nor those that a rollout replaces.

@@ -29,8 +29,8 @@ func TestStartupIsLearned(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := Startups(nil).learn(tt.took)
-			if s.P50() != tt.p50 || s.P90() != tt.p90 {
-				t.Errorf("p50 %v p90 %v, want %v %v", s.P50(), s.P90(), tt.p50, tt.p90)
+			if s.quantile(50) != tt.p50 || s.quantile(90) != tt.p90 {
+				t.Errorf("p50 %v p90 %v, want %v %v", s.quantile(50), s.quantile(90), tt.p50, tt.p90)
 			}
 		})
 	}

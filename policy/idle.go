@@ -39,7 +39,7 @@ func (d *Decision) atZero(spec *Spec, state *State, b bounds, seen *Observation,
 	}
 	most := b.maximum
 	if seen.FreeKnown {
-		most = min(most, max(1, seen.Free+min(spec.pendingAllowed(&state.Shortage, now), AllPending)))
+		most = min(most, max(1, seen.Free+spec.pendingAllowed(&state.Shortage, now)))
 	}
 	return Stage{Replicas: min(s.Recommended, most), Reason: Activated}
 }
