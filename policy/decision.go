@@ -51,15 +51,16 @@ func (d *Decision) note(reason Reason, text string) {
 // Fleet counts the replicas by what they are worth. During a rollout the pods beyond spec.replicas are among them.
 type Fleet struct {
 	// Ready pods serve; those that ceased to be Ready just now are among them.
-	Ready int
+	Ready int `json:"ready"`
 	// Loading pods are on their way and credited: placed, or about to be. Fresh are those of them that have no node yet.
-	Loading, Fresh int
+	Loading int `json:"loading"`
+	Fresh   int `json:"fresh"`
 	// Overdue pods have a node and should be Ready by now.
-	Overdue int
+	Overdue int `json:"overdue"`
 	// Unschedulable replicas have no node, or not even a pod, and will not get one soon.
-	Unschedulable int
+	Unschedulable int `json:"unschedulable"`
 	// Startup is how long a new replica is taken to need from its node to Ready.
-	Startup time.Duration
+	Startup time.Duration `json:"startup"`
 }
 
 // Placed returns how many replicas hold their GPUs.
@@ -74,10 +75,10 @@ type Note struct {
 
 // Stage is the number of replicas after one stage.
 type Stage struct {
-	Replicas int
-	Reason   Reason
+	Replicas int    `json:"replicas"`
+	Reason   Reason `json:"reason"`
 	// Until is when the reason ends by itself if all else stays as it is, zero if no time can be told.
-	Until time.Time
+	Until time.Time `json:"until,omitzero"`
 }
 
 // SignalDecision is one signal's part in a Decision.

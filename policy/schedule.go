@@ -10,12 +10,14 @@ import (
 // Span is a stretch of time that comes back every week and sets bounds.
 type Span struct {
 	// Days are those on which it starts, by time.Weekday.
-	Days [7]bool
+	Days [7]bool `json:"days"`
 	// Start and End are minutes since local midnight; an End at or before Start is on the next day. End is exclusive.
-	Start, End int
-	Zone       *time.Location
+	Start int            `json:"start"`
+	End   int            `json:"end"`
+	Zone  *time.Location `json:"-"` // by its name: see MarshalJSON
 	// Min and Max are the bounds it sets, -1 for one that it leaves alone.
-	Min, Max int
+	Min int `json:"min"`
+	Max int `json:"max"`
 }
 
 // bounds are the bounds of one moment.

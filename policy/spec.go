@@ -9,49 +9,52 @@ import (
 // Spec is what is asked of one Deployment: its annotations, parsed, with the controller's own settings beside them.
 type Spec struct {
 	// MinReplicas and MaxReplicas are the bounds, enforced with or without metrics.
-	MinReplicas, MaxReplicas int
+	MinReplicas int `json:"minReplicas"`
+	MaxReplicas int `json:"maxReplicas"`
 	// Targets are tracked together; the largest recommendation wins.
-	Targets []Target
+	Targets []Target `json:"targets,omitempty"`
 	// Steps are step scaling policies, alone or beside the Targets.
-	Steps []Steps
+	Steps []Steps `json:"steps,omitempty"`
 	// ScaleUp and ScaleDown are the rules of each direction.
-	ScaleUp, ScaleDown Rules
+	ScaleUp   Rules `json:"scaleUp"`
+	ScaleDown Rules `json:"scaleDown"`
 	// Paused stops one direction or both.
-	Paused Direction
+	Paused Direction `json:"paused,omitzero"`
 	// Schedule changes the bounds by time.
-	Schedule []Span
+	Schedule []Span `json:"schedule,omitempty"`
 	// Startup is how long a new replica takes to serve, 0 to learn it.
-	Startup time.Duration
+	Startup time.Duration `json:"startup,omitzero"`
 	// MaxPending is how many unschedulable pods may be left waiting, AllPending for any number. Nil means all for CapacityWait and then one.
-	MaxPending *int
+	MaxPending *int `json:"maxPending,omitempty"`
 	// CapacityWait is how long a cluster autoscaler is given to add nodes.
-	CapacityWait time.Duration
+	CapacityWait time.Duration `json:"capacityWait,omitzero"`
 	// OverrideHold is how long a person's own change of replicas is respected.
-	OverrideHold time.Duration
+	OverrideHold time.Duration `json:"overrideHold,omitzero"`
 	// LeastBusy asks that the least busy pods are removed first. Decide does not look at it.
-	LeastBusy bool
+	LeastBusy bool `json:"leastBusy,omitzero"`
 	// StopNotResponding forbids raises that have shown not to help. GPUMemory is stopped in any case, unless WarnNotResponding was asked for.
-	StopNotResponding, WarnNotResponding bool
+	StopNotResponding bool `json:"stopNotResponding,omitzero"`
+	WarnNotResponding bool `json:"warnNotResponding,omitzero"`
 	// IdleAfter is how long no work must be seen before scaling to zero, 0 for never.
-	IdleAfter time.Duration
+	IdleAfter time.Duration `json:"idleAfter,omitzero"`
 	// ActivateOn is the workload signal that wakes the Deployment from zero, empty if none does.
-	ActivateOn Signal
+	ActivateOn Signal `json:"activateOn,omitzero"`
 	// DryRun decides and reports, and never writes. Decide itself does not look at it.
-	DryRun bool
+	DryRun bool `json:"dryRun,omitzero"`
 	// Queries names the administrator's query behind each custom signal.
-	Queries map[Signal]string
+	Queries map[Signal]string `json:"queries,omitempty"`
 
 	// MaxSampleAge is the age beyond which a sample is missing.
-	MaxSampleAge time.Duration
+	MaxSampleAge time.Duration `json:"maxSampleAge"`
 	// Interval is the time between two ticks.
-	Interval time.Duration
+	Interval time.Duration `json:"interval"`
 }
 
 // Target asks for an average value of a signal per ready replica.
 type Target struct {
-	Signal Signal
+	Signal Signal `json:"signal"`
 	// Value is in the signal's unit and above 0.
-	Value float64
+	Value float64 `json:"value"`
 }
 
 // Signals returns the signals that must be read to decide, each once, in the order of the documentation.
@@ -79,20 +82,20 @@ const AllPending = math.MaxInt32
 type Rules struct {
 	// StabilizationWindow is how far back recommendations are considered: the number of replicas is raised only to the
 	// lowest and lowered only to the highest of the window.
-	StabilizationWindow time.Duration
+	StabilizationWindow time.Duration `json:"stabilizationWindow"`
 	// Policies limit the change within a period.
-	Policies []ScalingPolicy
+	Policies []ScalingPolicy `json:"policies"`
 	// SelectPolicy says which of the Policies counts.
-	SelectPolicy SelectPolicy
+	SelectPolicy SelectPolicy `json:"selectPolicy"`
 	// Tolerance is the relative deviation from the target that is left alone: 0.1 is 10 %.
-	Tolerance float64
+	Tolerance float64 `json:"tolerance"`
 }
 
 // ScalingPolicy limits the change within a period to a number of pods or a percentage of the replicas at its start.
 type ScalingPolicy struct {
-	Type   ScalingPolicyType
-	Value  int
-	Period time.Duration
+	Type   ScalingPolicyType `json:"type"`
+	Value  int               `json:"value"`
+	Period time.Duration     `json:"period"`
 }
 
 // ScalingPolicyType is the kind of a ScalingPolicy.

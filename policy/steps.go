@@ -11,20 +11,20 @@ import (
 
 // Steps is the step scaling of one signal.
 type Steps struct {
-	Signal Signal
+	Signal Signal `json:"signal"`
 	// Bands are ordered: those below a threshold from the lowest, then those above one from the highest, so that the first that
 	// matches is the most extreme.
-	Bands []Band
+	Bands []Band `json:"bands"`
 }
 
 // Band changes the replicas while the signal is beyond a threshold.
 type Band struct {
 	// Above says on which side of Threshold the band lies. The comparison is strict.
-	Above     bool
-	Threshold float64
+	Above     bool    `json:"above"`
+	Threshold float64 `json:"threshold"`
 	// Change is in replicas, or in percent of spec.replicas if Percent is set.
-	Change  int
-	Percent bool
+	Change  int  `json:"change"`
+	Percent bool `json:"percent,omitzero"`
 }
 
 // band returns the index of the most extreme band that matches, -1 if none does.
