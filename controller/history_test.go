@@ -41,6 +41,7 @@ func TestHistory(t *testing.T) {
 		}
 		now = now.Add(5 * time.Second)
 		c.Tick(t.Context(), now)
+		c.writes.wait(t.Context()) // in a tick with a write under way nothing is decided
 	}
 	w := &c.Snapshot().Workloads[0]
 	h := w.History(time.Time{})
@@ -60,7 +61,7 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%d records of the last second", len(since.Records))
 	}
 	rows := w.Rows()
-	if len(rows) != 20 || rows[0].Max != 20 || rows[len(rows)-1].Signals[0].Value != 20 { // at 3 h / 1440 points, rounded up to 10 s
+	if len(rows) != 21 || rows[0].Max != 20 || rows[len(rows)-1].Signals[0].Value != 20 { // at 3 h / 1440 points, rounded up to 10 s
 		t.Errorf("%d rows, the last %+v", len(rows), rows[len(rows)-1])
 	}
 }
