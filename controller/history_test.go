@@ -95,14 +95,14 @@ func TestServeHistory(t *testing.T) {
 	c.Tick(t.Context(), noon)
 	for path, want := range map[string]int{"": 200, "?since=1h": 200, "?since=-1h": 400, "?since=yesterday": 400} {
 		w := httptest.NewRecorder()
-		c.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/workloads/team-00/model-server-00000/history"+path, nil))
+		c.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/api/v1/workloads/team-00/model-server-00000/history"+path, nil))
 		var h History
 		if w.Code != want || want == 200 && (json.Unmarshal(w.Body.Bytes(), &h) != nil || len(h.Records) != 1 || h.Name == "") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
 	w := httptest.NewRecorder()
-	c.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/workloads/team-00/nobody/history", nil))
+	c.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/api/v1/workloads/team-00/nobody/history", nil))
 	if w.Code != 404 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

@@ -43,8 +43,8 @@ type value struct{ value, target float32 }
 // spacing returns the time between two points and their number, of so many targets.
 func spacing(targets int, interval time.Duration) (time.Duration, int) {
 	points := min(max(traceBudget/max(targets, 1), leastPoints), mostPoints)
-	step := (traceSpan/time.Duration(points) + interval - 1) / interval * interval
-	return max(step, interval), points
+	intervals := math.Ceil(float64(traceSpan) / float64(points) / float64(interval))
+	return time.Duration(max(intervals, 1) * float64(interval)), points
 }
 
 // add adds the decision of a tick.
