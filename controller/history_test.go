@@ -2,6 +2,7 @@ package controller
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -105,5 +106,23 @@ func TestServeHistory(t *testing.T) {
 	c.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/api/v1/workloads/team-00/nobody/history", nil))
 	if w.Code != 404 {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// TestTraceWidens: a signal that is asked for later has no values before.
+func TestTraceWidens(t *testing.T) {
+	target := &target{}
+	var h history
+	for i, signals := range [][]policy.SignalDecision{
+		{{Signal: policy.QueueDepth, Value: 3, Target: 2, Sampled: 1}},
+		{{Signal: policy.KVCache, Value: 70, Target: 80, Sampled: 1}, {Signal: policy.QueueDepth, Target: 2}},
+	} {
+		target.decision = policy.Decision{Time: noon.Add(time.Duration(i) * time.Minute), Current: 70000, Signals: signals}
+		h.trace.add(target, 5*time.Second, 1)
+	}
+	rows := (&Workload{history: &h}).Rows()
+	got := fmt.Sprint(rows[0].Signals, rows[1].Signals, rows[0].Replicas)
+	if want := "[{queue-depth 3 2} {kv-cache NaN 0}] [{queue-depth NaN 2} {kv-cache 70 80}] 65535"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
