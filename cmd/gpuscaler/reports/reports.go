@@ -3,6 +3,7 @@ package reports
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/cmd/gpuscaler/draw"
@@ -71,8 +72,30 @@ func (r *Report) chart() chart.Chart {
 // pictureWidth is how many CSS pixels a picture is wide: chats show it whole, and its text can still be read.
 const pictureWidth = 960
 
-// PNG draws the chart as a picture.
-func (r *Report) PNG() ([]byte, error) { return draw.PNG(r.chart(), pictureWidth, draw.Light) }
+// PNG draws the chart as a picture, with the title and the figures in it: in a chat nothing else says what it is about.
+func (r *Report) PNG() ([]byte, error) {
+	c := r.chart()
+	c.Title, c.Caption = r.Title, r.caption()
+	return draw.PNG(c, pictureWidth, draw.Light)
+}
+
+// caption is the figures in one text.
+func (r *Report) caption() string {
+	var parts []string
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		var figures []string
+		for _, f := range run.Figures {
+			figures = append(figures, f.Name+": "+f.Value)
+		}
+		text := strings.Join(figures, " · ")
+		if len(r.Runs) > 1 {
+			text = run.Name + " — " + text + "."
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, " ")
+}
 
 // span is the time that all runs cover.
 func (r *Report) span() (from, to time.Time) {
