@@ -10,23 +10,26 @@ import (
 // week is as many rows as a week has at 15 s.
 const week = 7 * 24 * 3600 / 15
 
-// TestThin wants few points of many, and in them every extreme, the ends, and gaps.
-func TestThin(t *testing.T) {
-	rows := ticks(week, func(i int, r *Row) {
+// extremes has one value that is smallest, one that is largest, and one gap.
+func extremes() []Row {
+	return ticks(week, func(i int, r *Row) {
 		r.Desired, r.Reason = 1+i%7, []policy.Reason{policy.ScaleUpLimit, policy.NoData, ""}[i%3]
 		value := 50 + 10*math.Sin(float64(i)/100) + float64(i%13)
-		switch i {
-		case 12345:
+		switch {
+		case i == 12345:
 			value = 99.5
-		case 23456:
+		case i == 23456:
 			value = 0.25
-		}
-		if i > 30000 && i < 30500 {
+		case i > 30000 && i < 30500:
 			value = math.NaN()
 		}
 		r.Signals = []Reading{{policy.GPUUtilization, value, 75}}
 	})
-	full := Of(rows)
+}
+
+// TestThin wants few points of many.
+func TestThin(t *testing.T) {
+	full := Of(extremes())
 	thin := full.Thin(400)
 	if len(full.Panels[1].Lines[1].Points) < 30000 || len(full.Bands) < 10000 {
 		t.Fatal("the original chart has been thinned")
@@ -41,8 +44,12 @@ func TestThin(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The few points are in order and have every extreme, and the gap.
+func TestThinKeepsExtremes(t *testing.T) {
 	low, high, gaps := math.Inf(1), math.Inf(-1), 0
-	points := thin.Panels[1].Lines[1].Points
+	points := Of(extremes()).Thin(400).Panels[1].Lines[1].Points
 	for i, p := range points {
 		if i > 0 && p.Time.Before(points[i-1].Time) {
 			t.Fatal("the points are not in order")

@@ -78,60 +78,66 @@ func TestSVG(t *testing.T) {
 // wellFormed wants XML of one element whose texts all lie inside its view.
 func wellFormed(text []byte, width int) error {
 	decoder := xml.NewDecoder(bytes.NewReader(text))
-	measure := &canvas{painter: painter(), palette: &palette{ink: rgb(1)}}
-	var right, bottom int
-	var at xy
-	var size float64
-	var anchor string
+	v := view{measure: &canvas{painter: painter(), palette: &palette{ink: rgb(1)}}}
 	for {
 		token, err := decoder.Token()
+		switch token := token.(type) {
+		case xml.StartElement:
+			err = v.enter(token, width)
+		case xml.CharData:
+			err = v.inside(strings.TrimSpace(string(token)))
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
 		}
-		switch token := token.(type) {
-		case xml.StartElement:
-			a := attributes(token)
-			switch token.Name.Local {
-			case "svg":
-				if _, err := fmt.Sscanf(a["viewBox"], "0 0 %d %d", &right, &bottom); err != nil || token.Name.Space != "http://www.w3.org/2000/svg" {
-					return fmt.Errorf("svg %v: %w", a, err)
-				}
-				if right != scale*width || a["width"] != strconv.Itoa(width) || a["height"] != strconv.Itoa(bottom/scale) || a["aria-label"] == "" {
-					return fmt.Errorf("svg %v", a)
-				}
-			case "text":
-				at.x, _ = strconv.ParseFloat(a["x"], 64)
-				at.y, _ = strconv.ParseFloat(a["y"], 64)
-				_, after, _ := strings.Cut(a["style"], "font-size:")
-				after, _, _ = strings.Cut(after, "px")
-				if size, err = strconv.ParseFloat(after, 64); err != nil {
-					return fmt.Errorf("text %v: %w", a, err)
-				}
-				anchor = a["text-anchor"]
-			}
-		case xml.CharData:
-			if err := inside(measure, strings.TrimSpace(string(token)), at, size, anchor, float64(right), float64(bottom)); err != nil {
-				return err
-			}
-		}
 	}
 }
 
+// view is what is known of an SVG while it is read: its size, and where the next text goes.
+type view struct {
+	measure       *canvas
+	right, bottom int
+	x, y, size    float64
+	anchor        anchor
+}
+
+// enter takes note of an element.
+func (v *view) enter(e xml.StartElement, width int) error {
+	a := attributes(e)
+	switch e.Name.Local {
+	case "svg":
+		if _, err := fmt.Sscanf(a["viewBox"], "0 0 %d %d", &v.right, &v.bottom); err != nil || e.Name.Space != "http://www.w3.org/2000/svg" {
+			return fmt.Errorf("svg %v: %w", a, err)
+		}
+		if v.right != scale*width || a["width"] != strconv.Itoa(width) || a["height"] != strconv.Itoa(v.bottom/scale) || a["aria-label"] == "" {
+			return fmt.Errorf("svg %v", a)
+		}
+	case "text":
+		_, size, _ := strings.Cut(a["style"], "font-size:")
+		size, _, _ = strings.Cut(size, "px")
+		if _, err := fmt.Sscan(a["x"]+" "+a["y"]+" "+size, &v.x, &v.y, &v.size); err != nil {
+			return fmt.Errorf("text %v: %w", a, err)
+		}
+		v.anchor = anchor(a["text-anchor"])
+	}
+	return nil
+}
+
 // inside wants a text within the view.
-func inside(measure *canvas, text string, at xy, size float64, anchored string, right, bottom float64) error {
-	width := measure.width(text, size/scale) * scale
-	left := at.x
-	switch anchor(anchored) {
+func (v *view) inside(text string) error {
+	width := v.measure.width(text, v.size/scale) * scale
+	left := v.x
+	switch v.anchor {
 	case end:
 		left -= width
 	case middle:
 		left -= width / 2
 	}
-	if text != "" && (left < 0 || left+width > right || at.y < size*0.7 || at.y > bottom) {
-		return fmt.Errorf("%q from %v to %v at %v is outside of %v, %v", text, left, left+width, at.y, right, bottom)
+	if text != "" && (left < 0 || left+width > float64(v.right) || v.y < v.size*0.7 || v.y > float64(v.bottom)) {
+		return fmt.Errorf("%q from %v to %v at %v is outside of %v, %v", text, left, left+width, v.y, v.right, v.bottom)
 	}
 	return nil
 }
@@ -167,8 +173,10 @@ func TestPNG(t *testing.T) {
 // The area of the ready pods goes down to the axis in a picture too.
 func TestPNGArea(t *testing.T) {
 	c := chart.Of([]chart.Row{
-		{Time: begin, Ready: 2, Desired: 2, Replicas: 2}, {Time: begin.Add(time.Minute), Ready: 2, Desired: 2, Replicas: 2},
-		{Time: begin.Add(2 * time.Minute), Ready: 4, Desired: 4, Replicas: 4}, {Time: begin.Add(3 * time.Minute), Ready: 4, Desired: 4, Replicas: 4},
+		{Time: begin, Ready: 2, Desired: 2, Replicas: 2},
+		{Time: begin.Add(time.Minute), Ready: 2, Desired: 2, Replicas: 2},
+		{Time: begin.Add(2 * time.Minute), Ready: 4, Desired: 4, Replicas: 4},
+		{Time: begin.Add(3 * time.Minute), Ready: 4, Desired: 4, Replicas: 4},
 	})
 	text, err := PNG(c, 400, Light)
 	if err != nil {

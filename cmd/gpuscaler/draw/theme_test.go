@@ -52,9 +52,18 @@ func TestContrast(t *testing.T) {
 			on, below charts.Color
 			least     float64
 		}{
-			{"ink", p.ink, p.ground, 7}, {"muted", p.muted, p.ground, 4.5}, {"value", p.value, p.ground, 3}, {"target", p.target, p.ground, 3},
-			{"desired", p.desired, p.ready, 4.5}, {"fourth", p.fourth, p.ground, 3}, {"fifth", p.fifth, p.ground, 3}, {"limit", p.limit, p.ground, 3},
-			{"on data", p.onBand, p.data, 4.5}, {"on capacity", p.onBand, p.capacity, 4.5}, {"on limits", p.onBand, p.limits, 4.5}, {"on others", p.onBand, p.others, 4.5},
+			{"ink", p.ink, p.ground, 7},
+			{"muted", p.muted, p.ground, 4.5},
+			{"value", p.value, p.ground, 3},
+			{"target", p.target, p.ground, 3},
+			{"desired", p.desired, p.ready, 4.5},
+			{"fourth", p.fourth, p.ground, 3},
+			{"fifth", p.fifth, p.ground, 3},
+			{"limit", p.limit, p.ground, 3},
+			{"on data", p.onBand, p.data, 4.5},
+			{"on capacity", p.onBand, p.capacity, 4.5},
+			{"on limits", p.onBand, p.limits, 4.5},
+			{"on others", p.onBand, p.others, 4.5},
 		} {
 			if got := contrast(c.on, c.below); got < c.least {
 				t.Errorf("theme %d: %s has a contrast of %.2f, want %v", theme, c.name, got, c.least)
