@@ -2,6 +2,9 @@ package explain
 
 import "github.com/gpuscaler/gpuscaler/policy"
 
+// mostGrains bounds the search: no quantity of work is so many.
+const mostGrains = 1 << 40
+
 // search finds the least number of grains at which something is so, and which it is not at one grain less. It doubles and then bisects:
 // where more and less alternate it finds one such place, not always the first.
 func search(is func(grains int) (result event, so, possible bool)) (grains int, result event, found bool) {
@@ -22,7 +25,9 @@ func search(is func(grains int) (result event, so, possible bool)) (grains int, 
 			}
 			break
 		}
-		low, high = high, 2*high
+		if low, high = high, 2*high; high > mostGrains {
+			return 0, event{}, false
+		}
 	}
 	for high-low > 1 {
 		middle := low + (high-low)/2

@@ -29,6 +29,27 @@ type Signal struct {
 	MaxAge float64 `json:"maxAgeSeconds,omitempty"`
 	// PerWorkload says that it is one number for the whole workload.
 	PerWorkload bool `json:"perWorkload,omitempty"`
+
+	// pods are those whose samples count.
+	pods []string
+}
+
+// Date fills in when the samples were taken, if that can be told of all of them: taken returns the zero time where it cannot.
+func (s *Signal) Date(taken func(pod string) time.Time) {
+	var oldest, newest time.Time
+	for _, pod := range s.pods {
+		at := taken(pod).UTC()
+		if at.IsZero() {
+			return
+		}
+		if oldest.IsZero() || at.Before(oldest) {
+			oldest = at
+		}
+		if at.After(newest) {
+			newest = at
+		}
+	}
+	s.Oldest, s.Newest = oldest, newest
 }
 
 // Age tells how old the samples are at a time.
@@ -75,8 +96,8 @@ func few(names []string) string {
 	return listed(names)
 }
 
-// inOrder returns signals in the order of the documentation, custom ones by name after them.
-func inOrder(of map[policy.Signal]policy.SignalSummary) []policy.Signal {
+// InOrder returns signals in the order of the documentation, custom ones by name after them.
+func InOrder(of map[policy.Signal]policy.SignalSummary) []policy.Signal {
 	var list []policy.Signal
 	for _, info := range policy.Signals() {
 		if _, ok := of[info.Signal]; ok {
@@ -94,7 +115,7 @@ func inOrder(of map[policy.Signal]policy.SignalSummary) []policy.Signal {
 // signalsOf tells what an outcome says of its signals.
 func signalsOf(o *policy.Outcome) []Signal {
 	list := []Signal{}
-	for _, signal := range inOrder(o.Signals) {
+	for _, signal := range InOrder(o.Signals) {
 		info, _ := signal.Info()
 		list = append(list, Signal{Signal: signal, Unit: info.Unit, SignalSummary: o.Signals[signal]})
 	}
@@ -110,17 +131,16 @@ func (s *Signal) sampled(in *policy.Input, d *policy.Decision, next *policy.Stat
 	}
 	if s.PerWorkload = r.PerWorkload; r.PerWorkload {
 		if s.Value != nil {
-			s.add(&r.Workload)
+			s.Sampled, s.Oldest, s.Newest = 1, r.Workload.Time.UTC(), r.Workload.Time.UTC()
 		}
 		return
 	}
-	known := true
+	taken := map[string]time.Time{}
 	for i, standing := range d.Standings(&in.Spec, next, &in.Seen, r) {
 		name := in.Seen.Pods[i].Name
 		switch standing {
 		case policy.Sampled:
-			s.add(&r.Samples[i])
-			known = known && !r.Samples[i].Time.IsZero()
+			s.pods, taken[name] = append(s.pods, name), r.Samples[i].Time
 		case policy.Missing:
 			s.MissingPods = append(s.MissingPods, name)
 		case policy.Stale:
@@ -129,22 +149,8 @@ func (s *Signal) sampled(in *policy.Input, d *policy.Decision, next *policy.Stat
 			s.HangingPods = append(s.HangingPods, name)
 		}
 	}
-	if !known {
-		s.Oldest, s.Newest = time.Time{}, time.Time{}
-	}
-}
-
-// add counts one sample.
-func (s *Signal) add(sample *policy.Sample) {
-	s.Sampled++
-	if taken := sample.Time.UTC(); !sample.Time.IsZero() {
-		if s.Oldest.IsZero() || taken.Before(s.Oldest) {
-			s.Oldest = taken
-		}
-		if taken.After(s.Newest) {
-			s.Newest = taken
-		}
-	}
+	s.Sampled = len(s.pods)
+	s.Date(func(pod string) time.Time { return taken[pod] })
 }
 
 // find returns the reading of a signal, nil if there is none.

@@ -90,7 +90,7 @@ func stagesOf(o *policy.Outcome, at time.Time) []Stage {
 // asked tells who asks for the recommended number.
 func asked(o *policy.Outcome, stage policy.NamedStage) string {
 	var by []policy.Signal
-	for _, signal := range inOrder(o.Signals) {
+	for _, signal := range InOrder(o.Signals) {
 		if s := o.Signals[signal]; s.Value != nil && s.Recommended == stage.Replicas {
 			by = append(by, signal)
 		}
