@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,9 +83,14 @@ func explanationOf(h *controller.History, source string) *explanation {
 	if differences := compareOutcomes(latest.Decision, e.Decision); len(differences) > 0 {
 		e.Story = explain.Told(latest.Decision, latest.Input.Time)
 		e.Notes = append(e.Notes, fmt.Sprintf("the controller is another version than this program (%s), which would decide otherwise (%s): its numbers are shown, and what would change them is not known",
-			readVersion().Version, differences[0]))
+			readVersion().Version, shortest(differences)))
 	}
 	return e
+}
+
+// shortest is the one that is read most easily.
+func shortest(texts []string) string {
+	return slices.MinFunc(texts, func(a, b string) int { return len(a) - len(b) })
 }
 
 // computed makes the decision here, as plan does, and explains it.
@@ -127,6 +133,10 @@ func dateSignals(ctx context.Context, s *source, e *explanation) {
 		}
 		signal.Date(func(pod string) time.Time {
 			sample, _ := times.Pod(e.Namespace, pod)
+			// As in the controller: what is younger than the decision or too old is the time of another sample than the one that was read.
+			if age := e.Time.Sub(sample.Time); age < 0 || age.Seconds() > signal.MaxAge {
+				return time.Time{}
+			}
 			return sample.Time
 		})
 	}

@@ -39,7 +39,9 @@ func printExplanation(to io.Writer, e *explanation) error {
 	}
 	fmt.Fprintln(out, "\nWhat was read")
 	printSignals(out, e, width)
-	fmt.Fprintln(out, strings.Join(flow(podsText(&e.Decision.Fleet), "  ", width), "\n"))
+	if e.Decision.Fleet != (policy.Fleet{}) {
+		fmt.Fprintln(out, strings.Join(flow(podsText(&e.Decision.Fleet), "  ", width), "\n"))
+	}
 
 	fmt.Fprintln(out, "\nWhat became of it")
 	rows := make([][]string, len(e.Stages))

@@ -56,13 +56,18 @@ func Told(o policy.Outcome, at time.Time) Story {
 
 // summary is the outcome in a sentence.
 func summary(o *policy.Outcome) string {
+	text := "keeps " + replicas(o.Current)
 	switch {
-	case o.Desired == o.Current:
-		return fmt.Sprintf("%s stay: %s", replicas(o.Current), o.Reason)
 	case o.Desired > o.Current:
-		return fmt.Sprintf("%s are raised to %d: %s", replicas(o.Current), o.Desired, o.Reason)
+		text = fmt.Sprintf("raises %s to %d", replicas(o.Current), o.Desired)
+	case o.Desired < o.Current:
+		text = fmt.Sprintf("lowers %s to %d", replicas(o.Current), o.Desired)
 	}
-	return fmt.Sprintf("%s are lowered to %d: %s", replicas(o.Current), o.Desired, o.Reason)
+	text += fmt.Sprintf(" (%s): %s", o.Reason, Meaning(o.Reason))
+	if !o.Until.IsZero() {
+		text += ", until " + clock(o.Until)
+	}
+	return text
 }
 
 // stagesOf tells the stages.
