@@ -69,7 +69,7 @@ There is no custom resource that kubectl get could list: all is in the Deploymen
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "list all namespaces")
 	flags.StringVarP(&o.selector, "selector", "l", "", "label `selector` of the Deployments, as with kubectl get -l")
-	flags.StringVar(&o.controllerURL, "controller-url", defaultControllerURL, "`URL` of the running controller, as kube://NAMESPACE/SERVICE:PORT; empty to ask none")
+	addControllerURL(flags, &o.controllerURL)
 	flags.StringVar(&o.classes.classes, "classes", "", "`file` that defines classes: sets of annotations that a Deployment takes over by naming one")
 	return cmd
 }
