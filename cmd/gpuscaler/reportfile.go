@@ -20,7 +20,7 @@ type reportFlags struct {
 
 // add adds the flags to a command.
 func (f *reportFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.html, "html", "", "write a report with charts to `file`, one HTML file that needs nothing else; - for standard output instead of the table")
+	cmd.Flags().StringVar(&f.html, "html", "", "write a report with charts to `file`, one HTML file that needs nothing else; - for standard output, alone")
 	cmd.Flags().StringVar(&f.png, "png", "", "write the chart to `file` as a picture, for a chat")
 }
 

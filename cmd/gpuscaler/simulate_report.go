@@ -72,13 +72,22 @@ func chartRow(spec *policy.Spec, t *simulate.Tick) chart.Row {
 	return row
 }
 
+// minutesText is a time in minutes, or in hours if there are many.
+func minutesText(minutes float64) string {
+	if minutes < 100 {
+		return fmt.Sprintf("%.1f min", minutes)
+	}
+	whole := int(math.Round(minutes))
+	return fmt.Sprintf("%d h %d min", whole/60, whole%60)
+}
+
 // scoreFigures are the numbers of a score for people.
 func scoreFigures(s *simulate.Score) []reports.Figure {
 	figures := []reports.Figure{
 		{Name: "GPU-hours", Value: fmt.Sprintf("%.2f", s.GPUHours)},
 		{Name: "Changes", Value: fmt.Sprintf("%d up, %d down", s.ScaleUps, s.ScaleDowns)},
 		{Name: "Reversals", Value: fmt.Sprint(s.Reversals)},
-		{Name: "Over target", Value: fmt.Sprintf("%.1f min", s.MinutesOverTarget)},
+		{Name: "Over target", Value: minutesText(s.MinutesOverTarget)},
 	}
 	if s.Score == nil {
 		return figures

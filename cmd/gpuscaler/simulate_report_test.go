@@ -90,3 +90,11 @@ func TestSimulateReportRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestMinutesText(t *testing.T) {
+	for minutes, want := range map[float64]string{0: "0.0 min", 7.55: "7.5 min", 99.9: "99.9 min", 100: "1 h 40 min", 1700.5: "28 h 21 min"} {
+		if got := minutesText(minutes); got != want {
+			t.Errorf("%v: %s, want %s", minutes, got, want)
+		}
+	}
+}

@@ -8,7 +8,8 @@ import (
 
 // Chart is panels on one time axis, and the stretches in which a reason held the replicas.
 type Chart struct {
-	// Title and Caption say what it is about, where nothing around it does. They may be empty.
+	// Title and Caption say what it is about, where nothing around it does. They may be empty;
+	// the lines of the caption stay lines.
 	Title, Caption string
 	Start, End     time.Time
 	Panels         []Panel

@@ -168,6 +168,9 @@ func TestCompare(t *testing.T) {
 	if !slices.Equal(got, want) || !c.Start.Equal(at(-60)) || !c.End.Equal(at(30)) {
 		t.Errorf("from %v to %v:\n%s", c.Start, c.End, strings.Join(got, "\n"))
 	}
+	if text := c.Text(); !strings.Contains(text, "desired replicas of ours at 2, nobody's without a value, theirs at 3; queue-depth of ours at 2") {
+		t.Errorf("text %q", text)
+	}
 	if empty := Compare(nil, nil); len(empty.Panels) > 0 || empty.Text() != "A chart of no decisions." {
 		t.Errorf("of nothing: %v", empty)
 	}

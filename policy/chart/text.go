@@ -14,17 +14,33 @@ func (c Chart) Text() string {
 	}
 	var parts []string
 	for i := range c.Panels {
-		for j := range c.Panels[i].Lines {
-			if text := c.Panels[i].Lines[j].text(); text != "" {
-				parts = append(parts, text)
-			}
+		if text := c.Panels[i].text(); text != "" {
+			parts = append(parts, text)
 		}
 	}
-	text := fmt.Sprintf("Chart from %s to %s UTC: %s.", c.Start.UTC().Format(time.DateTime), c.End.UTC().Format(time.DateTime), strings.Join(parts, ", "))
+	text := fmt.Sprintf("Chart from %s to %s UTC: %s.", c.Start.UTC().Format(time.DateTime), c.End.UTC().Format(time.DateTime), strings.Join(parts, "; "))
 	if held := c.held(); held != "" {
 		text += " Held by " + held + "."
 	}
 	return text
+}
+
+// text tells between which values the lines of a panel lie. Runs have names of their own, so it says of what they are.
+func (p *Panel) text() string {
+	var parts []string
+	prefix := ""
+	for i := range p.Lines {
+		if text := p.Lines[i].text(); text != "" {
+			parts = append(parts, text)
+		}
+		if p.Lines[i].Role == Run {
+			prefix = p.Title + " of "
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return prefix + strings.Join(parts, ", ")
 }
 
 // text tells between which values a line lies, of those lines that matter most.

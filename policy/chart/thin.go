@@ -8,7 +8,7 @@ import (
 	"github.com/gpuscaler/gpuscaler/policy"
 )
 
-// Thin returns the chart with at most about four points a line and one band for each of so many slices of its time. Each slice
+// Thin returns the chart with at most five points a line and one band for each of so many slices of its time. Each slice
 // keeps its first, smallest, largest and last value, so that no peak is lost.
 func (c Chart) Thin(slots int) Chart {
 	slots = max(slots, 1)

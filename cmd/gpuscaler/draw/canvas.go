@@ -85,14 +85,18 @@ func (c *canvas) line(points []xy, color charts.Color, width, dash float64) {
 	if len(at) == 0 {
 		return
 	}
+	// The library takes time in the square of a line's points to paint a picture, so a long line is painted piece by piece.
+	for len(at) > piece {
+		c.stroke(at[:piece], color, width, dash)
+		at = at[piece-1:]
+	}
+	c.stroke(at, color, width, dash)
+}
+
+func (c *canvas) stroke(at []charts.Point, color charts.Color, width, dash float64) {
 	if dash > 0 {
 		c.painter.DashedLineStroke(at, color, width*scale, []float64{dash * scale, dash * scale * 0.75})
 		return
-	}
-	// The library takes time in the square of a line's points to paint a picture, so a long line is painted piece by piece.
-	for len(at) > piece {
-		c.painter.LineStroke(at[:piece], color, width*scale)
-		at = at[piece-1:]
 	}
 	c.painter.LineStroke(at, color, width*scale)
 }

@@ -152,7 +152,7 @@ func attributes(e xml.StartElement) map[string]string {
 
 func TestPNG(t *testing.T) {
 	for name, c := range examples() {
-		text, err := PNG(c, 640, Dark)
+		text, err := PNG(c, 320, Dark)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -160,11 +160,14 @@ func TestPNG(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		svg, _ := SVG(c, 640, Dark)
-		if size := picture.Bounds(); size.Dx() != 1280 || !strings.Contains(string(svg), fmt.Sprintf(`viewBox="0 0 %d %d"`, size.Dx(), size.Dy())) {
+		svg, _ := SVG(c, 320, Dark)
+		if size := picture.Bounds(); size.Dx() != 640 || !strings.Contains(string(svg), fmt.Sprintf(`viewBox="0 0 %d %d"`, size.Dx(), size.Dy())) {
 			t.Errorf("%s: %v", name, size)
 		}
-		if again, _ := PNG(c, 640, Dark); !bytes.Equal(text, again) {
+		if len(c.Bands) > 100 {
+			continue // once is enough of what takes long
+		}
+		if again, _ := PNG(c, 320, Dark); !bytes.Equal(text, again) {
 			t.Errorf("%s: a second drawing is another", name)
 		}
 	}

@@ -10,20 +10,22 @@ type heading struct {
 
 const headingSize = 17.0
 
-// newHeading breaks the caption into lines that fit.
+// newHeading breaks the lines of the caption into such that fit.
 func newHeading(title, caption string, width float64, measure *canvas) heading {
 	h := heading{title: title}
-	line := ""
-	for _, word := range strings.Fields(caption) {
-		longer := strings.TrimSpace(line + " " + word)
-		if line != "" && wider*measure.width(longer, textSize) > width-leftMargin/4-rightMargin {
-			h.caption = append(h.caption, line)
-			longer = word
+	for paragraph := range strings.Lines(caption) {
+		line := ""
+		for _, word := range strings.Fields(paragraph) {
+			longer := strings.TrimSpace(line + " " + word)
+			if line != "" && wider*measure.width(longer, textSize) > width-leftMargin/4-rightMargin {
+				h.caption = append(h.caption, line)
+				longer = word
+			}
+			line = longer
 		}
-		line = longer
-	}
-	if line != "" {
-		h.caption = append(h.caption, line)
+		if line != "" {
+			h.caption = append(h.caption, line)
+		}
 	}
 	return h
 }

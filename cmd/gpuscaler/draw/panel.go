@@ -2,6 +2,7 @@ package draw
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gpuscaler/gpuscaler/policy/chart"
 )
@@ -58,7 +59,8 @@ func newPanelBox(p *chart.Panel, top, height float64, t timeAxis, measure *canva
 // swatch is how wide the sign in a legend is.
 const swatch = 16.0
 
-// keys returns the legend of a panel, in the order in which one reads it. Both bounds look alike and need one entry.
+// keys returns the legend of a panel: what lies on top comes first, and runs come in their order. Both bounds look alike and need
+// one entry.
 func keys(p *chart.Panel) []key {
 	var found []key
 	bound := false
@@ -78,6 +80,9 @@ func keys(p *chart.Panel) []key {
 			k.text = "target " + number(last(l.Points))
 		}
 		found = append(found, k)
+	}
+	if len(found) > 0 && found[0].role == chart.Run {
+		slices.Reverse(found)
 	}
 	return found
 }
@@ -115,7 +120,7 @@ func (b *panelBox) draw(c *canvas, t *timeAxis, ticks []timeTick) {
 		if filled(l.Role) || l.Role == chart.Maximum && last(l.Points) > b.axis.top {
 			continue
 		}
-		width, dash := stroke(l.Role)
+		width, dash := stroke(l.Role, i)
 		c.line(b.places(l, t), c.palette.line(l.Role, i), width, dash)
 	}
 }
@@ -123,8 +128,8 @@ func (b *panelBox) draw(c *canvas, t *timeAxis, ticks []timeTick) {
 // filled reports whether the area below a line is filled.
 func filled(r chart.Role) bool { return r == chart.Ready || r == chart.Pending }
 
-// stroke is how wide a line is drawn, and how long its dashes are.
-func stroke(r chart.Role) (width, dash float64) {
+// stroke is how wide a line is drawn, and how long its dashes are. Runs differ in their dashes too, so that one is seen below another.
+func stroke(r chart.Role, number int) (width, dash float64) {
 	switch r {
 	case chart.Target:
 		return 1.5, 6
@@ -132,6 +137,8 @@ func stroke(r chart.Role) (width, dash float64) {
 		return 1, 3
 	case chart.Replicas:
 		return 1.5, 0
+	case chart.Run:
+		return 2, []float64{0, 9, 5, 2.5}[number%4]
 	}
 	return 2, 0
 }
@@ -176,8 +183,8 @@ func (k *key) draw(c *canvas) {
 	if filled(k.role) {
 		c.rect(k.at.x+2, k.at.y-9, k.at.x+swatch-2, k.at.y+1, color)
 	} else {
-		width, dash := stroke(k.role)
-		c.line([]xy{{k.at.x, k.at.y - 4}, {k.at.x + swatch, k.at.y - 4}}, color, width, min(dash, 4))
+		width, dash := stroke(k.role, k.number)
+		c.line([]xy{{k.at.x, k.at.y - 4}, {k.at.x + swatch, k.at.y - 4}}, color, width, min(dash, 5))
 	}
 	c.text(k.text, k.at.x+swatch+6, k.at.y, textSize, c.palette.muted, start)
 }

@@ -79,7 +79,7 @@ func (r *Report) PNG() ([]byte, error) {
 	return draw.PNG(c, pictureWidth, draw.Light)
 }
 
-// caption is the figures in one text.
+// caption is the figures, a line for each run.
 func (r *Report) caption() string {
 	var parts []string
 	for i := range r.Runs {
@@ -90,11 +90,11 @@ func (r *Report) caption() string {
 		}
 		text := strings.Join(figures, " · ")
 		if len(r.Runs) > 1 {
-			text = run.Name + " — " + text + "."
+			text = run.Name + " — " + text
 		}
 		parts = append(parts, text)
 	}
-	return strings.Join(parts, " ")
+	return strings.Join(parts, "\n")
 }
 
 // span is the time that all runs cover.

@@ -212,7 +212,7 @@ func TestPNG(t *testing.T) {
 			t.Errorf("%d runs: error %v", len(runs), err)
 		}
 	}
-	if got, want := (&Report{Runs: []Run{example("a"), example("b")}}).caption(), "a — GPU-hours: 1.25 · Reversals: 0. b — GPU-hours: 1.25 · Reversals: 0."; got != want {
+	if got, want := (&Report{Runs: []Run{example("a"), example("b")}}).caption(), "a — GPU-hours: 1.25 · Reversals: 0\nb — GPU-hours: 1.25 · Reversals: 0"; got != want {
 		t.Errorf("caption %q, want %q", got, want)
 	}
 }
