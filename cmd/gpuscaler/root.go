@@ -76,6 +76,7 @@ gpuscaler.io/enabled: "true".`,
 	g.completeFlags(root)
 	root.AddCommand(
 		newCheckCommand(g),
+		newImportCommand(g),
 		newPlanCommand(g),
 		newRunCommand(g),
 		newSimulateCommand(g),
