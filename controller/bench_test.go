@@ -26,8 +26,8 @@ func (m mapReader) Read(context.Context, policy.Signal, []string) (Readings, err
 	}}, nil
 }
 
-// fleet fills the caches with Deployments of ten ready pods each, in a hundred namespaces.
-func fleet(b *testing.B, deployments int) (*Controller, mapReader) {
+// fleetOf fills the caches with Deployments of ten ready pods each, in a hundred namespaces.
+func fleetOf(b testing.TB, deployments int) (*Controller, mapReader) {
 	reader := mapReader{}
 	c, err := New(Options{
 		Client:   fake.NewClientset(),
@@ -69,7 +69,7 @@ func cpu() time.Duration {
 
 // BenchmarkTick10000 is a tick over 10,000 Deployments with 100,000 pods, one signal, nothing to change, without reading.
 func BenchmarkTick10000(b *testing.B) {
-	c, _ := fleet(b, 10000)
+	c, _ := fleetOf(b, 10000)
 	now := noon
 	c.Tick(b.Context(), now)
 	b.ReportAllocs()
@@ -93,7 +93,7 @@ func BenchmarkCaches10000(b *testing.B) {
 	}
 	for b.Loop() {
 		before := heap()
-		c, reader := fleet(b, 10000)
+		c, reader := fleetOf(b, 10000)
 		nodesOf(c, 10000)
 		c.Tick(b.Context(), noon)
 		c.Tick(b.Context(), noon.Add(5*time.Second))
@@ -133,7 +133,7 @@ func nodesOf(c *Controller, deployments int) *boundPod {
 // BenchmarkTickPlaces10000 is the same with the nodes' places counted, a pod that came or went since the last tick, and all
 // Deployments taken for ones whose pods may wait for a node.
 func BenchmarkTickPlaces10000(b *testing.B) {
-	c, _ := fleet(b, 10000)
+	c, _ := fleetOf(b, 10000)
 	churn := nodesOf(c, 10000)
 	now := noon
 	c.Tick(b.Context(), now)

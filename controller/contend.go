@@ -11,6 +11,8 @@ import (
 type raise struct {
 	before policy.State
 	seen   policy.Observation
+	// found are the pods that were seen.
+	found []*pod
 	// placed counts the pods that have a node.
 	placed int
 }
@@ -72,12 +74,7 @@ func (p *pass) contends(t *target, seen *policy.Observation) bool {
 
 // newRaise keeps what a decision was made from. The Observation's memory is the worker's, which goes on to the next target.
 func newRaise(before policy.State, seen policy.Observation, found []*pod) *raise {
-	r := &raise{before: before, seen: seen}
-	r.seen.Pods, r.seen.Started = slices.Clone(seen.Pods), slices.Clone(seen.Started)
-	r.seen.Readings = slices.Clone(seen.Readings)
-	for i := range r.seen.Readings {
-		r.seen.Readings[i].Samples = slices.Clone(r.seen.Readings[i].Samples)
-	}
+	r := &raise{before: before, seen: seen.Clone(), found: slices.Clone(found)}
 	for _, pod := range found {
 		if pod.scheduled != 0 || pod.phase == policy.Ready {
 			r.placed++
@@ -98,6 +95,7 @@ func (p *pass) contend(targets []*target) {
 	slices.SortStableFunc(raising, urgency) // targets come by namespace and name
 	for _, t := range raising {
 		if p.take(t) {
+			p.remember(t, &t.raise.before, &t.raise.seen, t.raise.found)
 			p.c.change(t, p.now)
 		}
 		t.raise = nil

@@ -23,6 +23,7 @@ func (c *Controller) handler() http.Handler {
 	}
 	mux.Handle("GET /api/v1/workloads", c.atLeader(c.serveWorkloads))
 	mux.Handle("GET /api/v1/workloads/{namespace}/{name}", c.atLeader(c.serveWorkload))
+	mux.Handle("GET /api/v1/workloads/{namespace}/{name}/history", c.atLeader(c.serveHistory))
 	mux.Handle("GET /api/v1/states", c.atLeader(c.serveStates))
 	mux.Handle("GET /{$}", c.atLeader(c.servePage))
 	return mux
@@ -58,13 +59,39 @@ func (c *Controller) serveWorkloads(w http.ResponseWriter, _ *http.Request) {
 
 // serveWorkload answers with one workload.
 func (c *Controller) serveWorkload(w http.ResponseWriter, r *http.Request) {
+	if workload := found(c.Snapshot(), w, r); workload != nil {
+		writeJSON(w, ReportWorkload(workload))
+	}
+}
+
+// found returns the workload that the path names. If there is none it says so and returns nil.
+func found(s *Snapshot, w http.ResponseWriter, r *http.Request) *Workload {
 	namespace, name := r.PathValue("namespace"), r.PathValue("name")
-	workload := c.Snapshot().Find(namespace, name)
+	workload := s.Find(namespace, name)
 	if workload == nil {
 		http.Error(w, fmt.Sprintf("no workload %q in namespace %q is scaled: /api/v1/workloads lists them", name, namespace), http.StatusNotFound)
+	}
+	return workload
+}
+
+// serveHistory answers with the past decisions of one workload and what they were made from: all that are kept, or those since a
+// duration ago.
+func (c *Controller) serveHistory(w http.ResponseWriter, r *http.Request) {
+	s := c.Snapshot()
+	workload := found(s, w, r)
+	if workload == nil {
 		return
 	}
-	writeJSON(w, ReportWorkload(workload))
+	var since time.Time
+	if text := r.FormValue("since"); text != "" {
+		ago, err := time.ParseDuration(text)
+		if err != nil || ago <= 0 {
+			http.Error(w, fmt.Sprintf("since=%q is not allowed: give a duration above 0, as in since=1h", text), http.StatusBadRequest)
+			return
+		}
+		since = s.Time.Add(-ago)
+	}
+	writeJSON(w, workload.History(since))
 }
 
 // serveStates answers with what is remembered, for a pass elsewhere that goes on from there.

@@ -48,6 +48,8 @@ type Workload struct {
 	valid map[string]string
 	// heldBefore marks, by position in reasons, every reason that it has been held for.
 	heldBefore reasonSet
+	// history is the past, which later ticks add to.
+	history *history
 }
 
 // GPUSeconds are GPUs times seconds.

@@ -62,8 +62,9 @@ type target struct {
 	// quarantine is until when the target is left alone after a panic.
 	quarantine time.Time
 
-	order order
-	told  told
+	order   order
+	told    told
+	history *history
 }
 
 // told is what has been told of a target, so that only changes are.

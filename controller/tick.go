@@ -233,6 +233,7 @@ func (p *pass) decide(t *target, o *observer) {
 	}
 	if t.spec == nil {
 		t.decision = hold(t.seen.replicas, policy.InvalidAnnotations, p.now)
+		p.remember(t, nil, nil, nil)
 		return
 	}
 	seen, before := o.observe(t, p), t.state
@@ -245,6 +246,7 @@ func (p *pass) decide(t *target, o *observer) {
 		t.raise = newRaise(before, seen, o.found)
 		return
 	}
+	p.remember(t, &before, &seen, o.found)
 	if !p.c.order(t, o, p.now) {
 		p.c.change(t, p.now)
 	}
@@ -305,7 +307,7 @@ func (p *pass) publish() *Snapshot {
 			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: t.writeProblem,
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
 			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable, Free: t.free, FreeKnown: t.freeKnown, Rival: t.rival,
-			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid,
+			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid, history: t.history,
 		}
 	}
 	return s

@@ -20,21 +20,30 @@ type Input struct {
 // Decide decides.
 func (in *Input) Decide() (Decision, State) { return Decide(in.Spec, in.State, in.Seen, in.Time) }
 
-// Clone copies what an Observation is made of, so that the memory behind it may be used again. What no reading can be, such as
-// NaN, becomes a missing sample, which it counts as and which JSON can tell.
+// Clone copies what an Observation is made of, so that the memory behind it may be used again.
 func (o *Observation) Clone() Observation {
-	c := *o
-	c.Pods, c.Started = slices.Clone(o.Pods), slices.Clone(o.Started)
-	c.Readings = slices.Clone(o.Readings)
-	for i := range c.Readings {
+	var c Observation
+	o.CloneInto(&c)
+	return c
+}
+
+// CloneInto is Clone into memory that is used again. What no reading can be, such as NaN, becomes a missing sample, which it counts
+// as and which JSON can tell.
+func (o *Observation) CloneInto(c *Observation) {
+	pods, started, readings := c.Pods[:0], c.Started[:0], c.Readings
+	*c = *o
+	c.Pods, c.Started = append(pods, o.Pods...), append(started, o.Started...)
+	c.Readings = slices.Grow(readings[:0], len(o.Readings))[:len(o.Readings)]
+	for i := range o.Readings {
+		samples := c.Readings[i].Samples[:0]
+		c.Readings[i] = o.Readings[i]
 		r := &c.Readings[i]
 		r.Workload = r.Workload.finite()
-		r.Samples = slices.Clone(r.Samples)
-		for j := range r.Samples {
-			r.Samples[j] = r.Samples[j].finite()
+		r.Samples = samples
+		for _, s := range o.Readings[i].Samples {
+			r.Samples = append(r.Samples, s.finite())
 		}
 	}
-	return c
 }
 
 // finite makes a sample whose value is no number a missing one.

@@ -1,0 +1,158 @@
+package controller
+
+import (
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/gpuscaler/gpuscaler/policy"
+)
+
+// historyBudget is how many bytes the past decisions of all targets may take together. Each target has an equal share, so that a
+// restless one costs the others nothing.
+const historyBudget = 32 << 20
+
+// leastStretches are kept in any case.
+const leastStretches = 2
+
+// Record is a stretch of ticks whose decision was the same in all but the readings.
+type Record struct {
+	// Input is what the first of them was made from. It is nil where the annotations let nothing be decided.
+	Input *policy.Input `json:"input,omitempty"`
+	// Decision is the first of them.
+	Decision policy.Outcome `json:"decision"`
+	// Last is the time of the last of them, Ticks how many there were.
+	Last  time.Time `json:"last"`
+	Ticks int       `json:"ticks"`
+}
+
+// History is what is kept of one workload's past decisions.
+type History struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Time is that of the last tick.
+	Time time.Time `json:"time"`
+	// Records are the stretches, oldest first. The last one goes on.
+	Records []Record `json:"records"`
+	// Latest is the last tick alone, nil before the first decision.
+	Latest *Record `json:"latest,omitempty"`
+}
+
+// History returns what is kept of the decisions since a time. A stretch that began before it and lasted until after it is among them.
+func (w *Workload) History(since time.Time) History {
+	h := History{Namespace: w.Namespace, Name: w.Name, Records: []Record{}}
+	if w.history == nil {
+		return h
+	}
+	w.history.mu.Lock()
+	defer w.history.mu.Unlock()
+	for i := range w.history.stretches {
+		if s := &w.history.stretches[i]; !s.last.Before(since) {
+			h.Records = append(h.Records, s.record())
+		}
+	}
+	if latest := &w.history.latest; latest.ticks > 0 {
+		record := latest.record()
+		h.Latest, h.Time = &record, record.Last
+	}
+	return h
+}
+
+// history keeps the past of one target. The tick writes to it, and whoever serves a request reads it.
+type history struct {
+	mu sync.Mutex
+	// stretches are oldest first.
+	stretches []stretch
+	// latest is the last tick, whose memory is used again for the next.
+	latest stretch
+	// bytes is about how much the stretches take.
+	bytes int
+	trace trace
+}
+
+// stretch is a Record as it is kept. Pods are kept as the cache has them: they are shared, and never change.
+type stretch struct {
+	spec     *policy.Spec // nil if nothing was seen
+	before   policy.State
+	seen     policy.Observation // without its Pods
+	pods     []*pod
+	decision policy.Decision
+	last     time.Time
+	ticks    int
+}
+
+// fill makes a stretch of one tick, in its own memory.
+func (s *stretch) fill(t *target, before *policy.State, seen *policy.Observation, pods []*pod) {
+	s.decision, s.last, s.ticks = t.decision, t.decision.Time, 1
+	if s.spec = t.spec; seen == nil {
+		s.spec = nil
+		return
+	}
+	withoutPods := *seen
+	withoutPods.Pods = nil
+	withoutPods.CloneInto(&s.seen)
+	s.before, s.pods = *before, append(s.pods[:0], pods...)
+}
+
+// record renders a stretch. It shares nothing that is written over later.
+func (s *stretch) record() Record {
+	r := Record{Decision: s.decision.Outcome(), Last: s.last.UTC(), Ticks: s.ticks}
+	if s.spec == nil {
+		return r
+	}
+	r.Input = &policy.Input{Time: s.decision.Time, Spec: *s.spec, State: s.before, Seen: s.seen.Clone()}
+	r.Input.Seen.Pods = make([]policy.Pod, len(s.pods))
+	for i, p := range s.pods {
+		r.Input.Seen.Pods[i] = p.seen()
+	}
+	return r
+}
+
+// size is about how many bytes a stretch takes. The slices of a State are mostly shared with those of the decision before.
+func (s *stretch) size() int {
+	n := int(unsafe.Sizeof(*s)) + len(s.decision.Signals)*int(unsafe.Sizeof(policy.SignalDecision{})) + len(s.pods)*int(unsafe.Sizeof(s.pods[0]))
+	for i := range s.seen.Readings {
+		n += int(unsafe.Sizeof(policy.Reading{})) + len(s.seen.Readings[i].Samples)*int(unsafe.Sizeof(policy.Sample{}))
+	}
+	return n + (len(s.before.Past)+len(s.before.Events)+len(s.before.Served))*int(unsafe.Sizeof(policy.Recommendation{}))
+}
+
+// note keeps the decision about a target and what it was made from. When its share of the memory is used up, the oldest goes.
+func (h *history) note(t *target, before *policy.State, seen *policy.Observation, pods []*pod, share int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.latest.fill(t, before, seen, pods)
+	if n := len(h.stretches); n > 0 && sameDecision(&h.stretches[n-1].decision, &t.decision) {
+		h.stretches[n-1].last = h.latest.last
+		h.stretches[n-1].ticks++
+	} else {
+		var s stretch
+		s.fill(t, before, seen, pods)
+		h.stretches = append(h.stretches, s)
+		h.bytes += s.size()
+	}
+	old := 0
+	for ; h.bytes > share && len(h.stretches)-old > leastStretches; old++ {
+		h.bytes -= h.stretches[old].size()
+	}
+	h.stretches = slices.Delete(h.stretches, 0, old)
+}
+
+// sameDecision reports whether two decisions differ in their readings only.
+func sameDecision(a, b *policy.Decision) bool {
+	return a.Current == b.Current && a.Desired == b.Desired && a.Reason == b.Reason && notedBy(a) == notedBy(b) &&
+		sameStage(a.Recommended, b.Recommended) && sameStage(a.Guarded, b.Guarded) && sameStage(a.Stabilized, b.Stabilized) &&
+		sameStage(a.Limited, b.Limited) && sameStage(a.Bounded, b.Bounded)
+}
+
+func sameStage(a, b policy.Stage) bool { return a.Replicas == b.Replicas && a.Reason == b.Reason }
+
+// remember keeps what was decided about a target in this tick, and what it was made from; nil where nothing was seen.
+func (p *pass) remember(t *target, before *policy.State, seen *policy.Observation, pods []*pod) {
+	if t.history == nil {
+		t.history = &history{}
+	}
+	t.history.note(t, before, seen, pods, historyBudget/len(p.targets))
+	t.history.trace.add(t, p.c.options.Settings.Interval, len(p.targets))
+}
