@@ -89,7 +89,7 @@ func (t *translation) advanced(a *advanced) {
 		}
 	}
 	if a.RestoreToOriginalReplicaCount {
-		t.gap(field+".restoreToOriginalReplicaCount", true, "the replicas stay as they are when the annotations are taken away")
+		t.gap(field+".restoreToOriginalReplicaCount", true, "the replicas stay as they are when the annotations are taken away; set it to false before you delete the ScaledObject, or KEDA resets the replicas")
 	}
 }
 
