@@ -59,7 +59,9 @@ func (t *translation) externalMetric(field string, id *autoscaling.MetricIdentif
 	if signal == "" {
 		return
 	}
-	t.workload = append(t.workload, signal)
+	if !ofPods(id.Name) {
+		t.workload = append(t.workload, signal)
+	}
 	t.note("query of %s: made of the metric's name and selector; if your adapter has a rule of its own for it, or the metric is in no Prometheus, put its query in", id.Name)
 }
 

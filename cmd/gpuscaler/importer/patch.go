@@ -23,12 +23,13 @@ func Patch(out io.Writer, imports []Import) error {
 		if n > 0 {
 			text.WriteByte('\n')
 		}
-		comment(&text, fmt.Sprintf("%s, as annotations of the Deployment %s.", i, i.Deployment))
-		i.remarks(&text)
 		if len(i.Annotations) == 0 {
-			comment(&text, "Nothing is left that would scale it.")
+			comment(&text, fmt.Sprintf("%s: nothing of it that scales has an equivalent.", i))
+			i.remarks(&text)
 			continue
 		}
+		comment(&text, fmt.Sprintf("%s, as annotations of the Deployment %s.", i, i.Deployment))
+		i.remarks(&text)
 		fmt.Fprintf(&text, "kubectl patch deployment %s%s --type merge --patch-file /dev/stdin <<'EOF'\n", i.Deployment, i.inNamespace())
 		if err := encode(&text, mapping("metadata", mapping("annotations", annotationsNode(i.Annotations)))); err != nil {
 			return err

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -78,4 +79,12 @@ func knownSignal(m metric) (policy.Signal, metrics.Source, bool) {
 		}
 	}
 	return "", metrics.Source{}, false
+}
+
+var identifier = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*`)
+
+// ofPods reports whether a query reads a metric that GPUs or engines export. Where there are no pods there is nothing of it, so that
+// it wakes nobody.
+func ofPods(query string) bool {
+	return slices.ContainsFunc(identifier.FindAllString(query, -1), func(word string) bool { return len(metrics.Lookup(word)) > 0 })
 }

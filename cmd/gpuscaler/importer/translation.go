@@ -118,7 +118,7 @@ func shown(value any) string {
 
 // nothing gives the whole up.
 func (t *translation) nothing() {
-	t.Annotations, t.Queries = map[string]string{}, metrics.Queries{}
+	t.Annotations, t.Queries, t.Notes = map[string]string{}, metrics.Queries{}, []string{}
 }
 
 // finish asks the parser of the annotations. What it refuses becomes a Gap, so that the rest passes; if nothing is left that would

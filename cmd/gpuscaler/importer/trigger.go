@@ -87,7 +87,7 @@ func (t *translation) sum(field string, tr *trigger, milli int64) {
 			return
 		}
 	} else if plain {
-		if signal, _, ok := knownSignal(q.metric()); ok {
+		if signal, source, ok := knownSignal(q.metric()); ok && source.Scale == 1 {
 			t.note("%s: if all series of its query are of this Deployment's pods, %starget.%s alone does the same without a query", field, policy.Prefix, signal)
 		}
 	}
@@ -103,7 +103,9 @@ func (t *translation) sum(field string, tr *trigger, milli int64) {
 	if v, err := strconv.ParseFloat(tr.get("activationThreshold"), 64); err == nil && v != 0 {
 		a.threshold = strconv.FormatFloat(v, 'f', -1, 64)
 	}
-	t.activations = append(t.activations, a)
+	if !ofPods(text) {
+		t.activations = append(t.activations, a)
+	}
 	if q.aggregation == "avg" {
 		t.note("%s: KEDA divides an average by the replicas once more, and so does this: if an average per replica was meant, use metricType Value there and a built-in signal here", field)
 	}
