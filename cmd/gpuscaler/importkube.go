@@ -36,15 +36,15 @@ func (o *importOptions) fromCluster(ctx context.Context, g *globals) ([]importer
 	})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("the cluster has no %s: KEDA is not installed in %s", o.kind, c.describe())
+		return nil, fmt.Errorf("there are no %s in %s: KEDA is not installed there", o.kind, c.describe())
 	case err != nil:
 		return nil, clusterError(err, c)
 	case len(list.Items) == 0:
-		return nil, fmt.Errorf("there is no %s %q in namespace %q: -n NAMESPACE looks in another", o.kind, o.name, c.namespace)
+		return nil, fmt.Errorf("there is no %s in namespace %q: -n NAMESPACE looks in another", o.object(), c.namespace)
 	}
 	text, err := json.Marshal(list.Items[0].Object)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s %s: %w", o.kind, o.name, err)
+		return nil, fmt.Errorf("reading %s: %w", o.object(), err)
 	}
 	translator := importer.Importer{Namespace: c.namespace}
 	done, err := translator.Object(text)
@@ -59,4 +59,9 @@ func (o *importOptions) fromCluster(ctx context.Context, g *globals) ([]importer
 		return nil, fmt.Errorf("%s scales the Deployment %q, which is not there", &done, done.Deployment)
 	}
 	return []importer.Import{done}, clusterError(err, c)
+}
+
+// object names what is to be imported as the argument did.
+func (o *importOptions) object() string {
+	return map[string]string{hpas: "hpa/", scaledObjects: "scaledobject/"}[o.kind] + o.name
 }
