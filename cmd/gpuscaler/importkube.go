@@ -40,7 +40,7 @@ func (o *importOptions) fromCluster(ctx context.Context, g *globals) ([]importer
 	case err != nil:
 		return nil, clusterError(err, c)
 	case len(list.Items) == 0:
-		return nil, fmt.Errorf("there is no %s in namespace %q: -n NAMESPACE looks in another", o.object(), c.namespace)
+		return nil, fmt.Errorf("there is no %s in namespace %s: -n NAMESPACE looks in another", o.object(), c.namespace)
 	}
 	text, err := json.Marshal(list.Items[0].Object)
 	if err != nil {
