@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -115,12 +116,15 @@ func (s *apiServer) refuse(resource string, code int) {
 	s.refused[resource] = code
 }
 
-// ServeHTTP answers /api/v1/… and /apis/apps/v1/….
+// versioned is what stands before namespaces and resources in a path.
+var versioned = regexp.MustCompile(`^/(api/v1|apis/(apps/v1|autoscaling/v2))/`)
+
+// ServeHTTP answers /api/v1/…, /apis/apps/v1/… and the HPAs of /apis/autoscaling/v2/….
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
 	s.mu.Unlock()
-	parts := strings.Split(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/apis/apps/v1/"), "/api/v1/"), "/")
+	parts := strings.Split(versioned.ReplaceAllString(r.URL.Path, ""), "/")
 	ns := ""
 	if parts[0] == "namespaces" && len(parts) > 2 {
 		ns, parts = parts[1], parts[2:]
@@ -128,6 +132,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	code := s.refused[parts[0]]
 	s.mu.Unlock()
+	if name, ok := strings.CutPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name="); ok {
+		s.readOne(w, ns, parts[0], name)
+		return
+	}
 	switch {
 	case len(parts) > 3 && parts[2] == "proxy" && parts[1] == "gpuscaler:8080" && s.controller == nil:
 		status(w, http.StatusNotFound, metav1.StatusReasonNotFound, `services "gpuscaler" not found`)
@@ -184,6 +192,19 @@ func (s *apiServer) read(w http.ResponseWriter, ns string, parts []string) {
 		version = "apps/v1"
 	}
 	writeObject(w, map[string]any{"apiVersion": version, "kind": kind + "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
+}
+
+// readOne answers with a list of what has a name.
+func (s *apiServer) readOne(w http.ResponseWriter, ns, resource, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	items := []runtime.Object{}
+	for _, o := range s.objects[resource] {
+		if m := o.(metav1.Object); m.GetNamespace() == ns && m.GetName() == name {
+			items = append(items, o)
+		}
+	}
+	writeObject(w, map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
 }
 
 func status(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {

@@ -97,6 +97,7 @@ func printFlags(out io.Writer, cmd *cobra.Command) {
 	cluster := pflag.NewFlagSet("", pflag.ContinueOnError)
 	cmd.Root().PersistentFlags().VisitAll(func(f *pflag.Flag) {
 		switch {
+		case own.Lookup(f.Name) != nil: // the command has a flag of its own of that name
 		case !slices.Contains(f.Annotations["group"], clusterGroup):
 			global.AddFlag(f)
 		case cmd.Annotations["offline"] == "":
