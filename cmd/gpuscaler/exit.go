@@ -14,7 +14,7 @@ const (
 	exitOK          = 0
 	exitError       = 1
 	exitUsage       = 2
-	exitWarnings    = 3 // of doctor: nothing worse than a warning
+	exitWarnings    = 3   // of doctor: nothing worse than a warning
 	exitInterrupted = 130 // 128 + SIGINT, as shells have it
 )
 

@@ -76,6 +76,7 @@ func TestHelp(t *testing.T) {
 	golden(t, "help-plan.golden", invoke(t, "", "plan", "--help").String())
 	golden(t, "help-run.golden", invoke(t, "", "run", "--help").String())
 	golden(t, "help-check.golden", invoke(t, "", "check", "--help").String())
+	golden(t, "help-doctor.golden", invoke(t, "", "doctor", "--help").String())
 }
 
 // TestPlugin calls the program as kubectl calls its plugins.

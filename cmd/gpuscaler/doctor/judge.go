@@ -64,13 +64,13 @@ func judgeRights(f *findings, c *ClusterFacts) {
 		}
 	}
 	if n := had[false]; n > 0 {
-		f.add(OK, ReadRights, "", fmt.Sprintf("you have %s to read that plan and run --dry-run need", many(n, len(c.Rights)-writes(c.Rights), "right")), "")
+		f.add(OK, ReadRights, "", fmt.Sprintf("you have %s to read that plan and run --dry-run need", many(n, len(c.Rights)-writes(c.Rights))), "")
 	}
 	if len(lacking) > 0 {
 		f.add(Info, WriteRights, "", "you may not "+strings.Join(lacking, ", ")+": only a controller that writes needs that",
 			"to check the controller's own rights: --as system:serviceaccount:gpuscaler-system:gpuscaler")
 	} else if n := had[true]; n > 0 {
-		f.add(OK, WriteRights, "", fmt.Sprintf("you have %s to write that run needs", many(n, writes(c.Rights), "right")), "")
+		f.add(OK, WriteRights, "", fmt.Sprintf("you have %s to write that run needs", many(n, writes(c.Rights))), "")
 	}
 }
 
@@ -133,10 +133,13 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// many says how many of all there are.
-func many(n, of int, thing string) string {
-	if n == of {
-		return "all " + count(n, thing)
+// many says how many rights of all there are.
+func many(n, of int) string {
+	switch {
+	case n == of && n == 1:
+		return "the right"
+	case n == of:
+		return "all " + count(n, "right")
 	}
-	return fmt.Sprintf("%d of %s", n, count(of, thing))
+	return fmt.Sprintf("%d of %s", n, count(of, "right"))
 }
