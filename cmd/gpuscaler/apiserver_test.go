@@ -15,12 +15,14 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 )
 
@@ -35,6 +37,7 @@ type apiServer struct {
 	refused  map[string]int              // status codes by resource
 	requests []string                    // METHOD path
 	queries  []string                    // of Prometheus
+	denied   map[string]bool             // rights, as VERB RESOURCE
 	// prometheus answers its queries.
 	prometheus http.HandlerFunc
 	// controller answers as the running one, nil if there is none.
@@ -44,7 +47,7 @@ type apiServer struct {
 // newAPIServer starts a server and writes a kubeconfig for it.
 func newAPIServer(t *testing.T) *apiServer {
 	t.Helper()
-	s := &apiServer{objects: map[string][]runtime.Object{}, refused: map[string]int{}}
+	s := &apiServer{objects: map[string][]runtime.Object{}, refused: map[string]int{}, denied: map[string]bool{}}
 	s.prometheus = s.utilization
 	s.workload("team", "vision", 2, map[string]string{
 		"gpuscaler.io/enabled": "true", "gpuscaler.io/max-replicas": "8", "gpuscaler.io/target.gpu-utilization": "50",
@@ -143,6 +146,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.controller(w, r)
 	case len(parts) > 3 && parts[2] == "proxy":
 		s.prometheus(w, r)
+	case strings.HasSuffix(r.URL.Path, "/selfsubjectaccessreviews"):
+		s.review(w, r)
+	case r.URL.Path == "/version":
+		writeObject(w, map[string]string{"gitVersion": "v1.37.0"})
 	case r.Method != http.MethodGet:
 		status(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "only reads are expected")
 	case code != 0:
@@ -152,6 +159,23 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.read(w, ns, parts)
 	}
+}
+
+// review answers who asks for their rights: they may do what is not denied.
+func (s *apiServer) review(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	review, ok := object.(*authorizationv1.SelfSubjectAccessReview)
+	if err != nil || !ok {
+		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("no review: %v", err))
+		return
+	}
+	a := review.Spec.ResourceAttributes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	review.Status.Allowed = !s.denied[a.Verb+" "+strings.TrimSuffix(a.Resource+"/"+a.Subresource, "/")]
+	review.TypeMeta = metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectAccessReview"}
+	writeObject(w, review)
 }
 
 // watch says that lists cannot be streamed, so that the client lists, and then holds watches open: nothing ever changes.
@@ -188,8 +212,11 @@ func (s *apiServer) read(w http.ResponseWriter, ns string, parts []string) {
 		return
 	}
 	version := "v1"
-	if parts[0] != "pods" && parts[0] != "services" && parts[0] != "nodes" {
+	if parts[0] == "deployments" || parts[0] == "replicasets" {
 		version = "apps/v1"
+	}
+	if kind == "" {
+		kind = map[string]string{"resourcequotas": "ResourceQuota", "limitranges": "LimitRange"}[parts[0]]
 	}
 	writeObject(w, map[string]any{"apiVersion": version, "kind": kind + "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
 }
@@ -250,7 +277,7 @@ func (s *apiServer) mutations() []string {
 	defer s.mu.Unlock()
 	var found []string
 	for _, r := range s.requests {
-		if !strings.HasPrefix(r, "GET ") {
+		if !strings.HasPrefix(r, "GET ") && !strings.HasSuffix(r, "/selfsubjectaccessreviews") {
 			found = append(found, r)
 		}
 	}

@@ -22,8 +22,8 @@ type globals struct {
 	log    logFlags
 }
 
-// execute runs the command line and returns the exit code: 0 for success, 1 for an error, 2 for wrong usage, 130 if it was
-// interrupted before it was done. args[0] is the name the program was called by.
+// execute runs the command line and returns the exit code: 0 for success, 1 for an error, 2 for wrong usage, 3 for what doctor
+// warns of, 130 if it was interrupted before it was done. args[0] is the name the program was called by.
 func execute(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -77,6 +77,7 @@ gpuscaler.io/enabled: "true".`,
 	g.completeFlags(root)
 	root.AddCommand(
 		newCheckCommand(g),
+		newDoctorCommand(g),
 		newExplainCommand(g),
 		newGetCommand(g),
 		newImportCommand(g),
