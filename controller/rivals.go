@@ -75,6 +75,11 @@ func rivalsOf(stores []*store[*rival]) map[key]string {
 	for _, s := range stores {
 		all = s.all(all)
 	}
+	return namesOf(all)
+}
+
+// namesOf returns the names of autoscalers by the Deployment that they scale. It sorts the list.
+func namesOf(all []*rival) map[key]string {
 	if len(all) == 0 {
 		return nil
 	}

@@ -29,6 +29,12 @@ type bounds struct {
 	scheduledMin, scheduledMax time.Time
 }
 
+// Bounds returns the least and the most replicas of a moment, as annotations and schedule ask for them.
+func (s *Spec) Bounds(now time.Time) (least, most int) {
+	b := s.bounds(now)
+	return b.minimum, b.maximum
+}
+
 // bounds returns what the bounds are now: the last listed span that matches wins, per bound.
 func (s *Spec) bounds(now time.Time) bounds {
 	b := bounds{minimum: s.MinReplicas, maximum: s.MaxReplicas, highest: s.MaxReplicas}
@@ -228,10 +234,4 @@ func (s *Span) parseBound(text string) error {
 		return fmt.Errorf("%s %q %w", name, short(value), err)
 	}
 	return nil
-}
-
-// Bounds returns the minimum and the maximum of replicas at a time, the schedule counted in.
-func (s *Spec) Bounds(now time.Time) (lowest, highest int) {
-	b := s.bounds(now)
-	return b.minimum, b.maximum
 }

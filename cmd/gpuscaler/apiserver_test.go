@@ -8,18 +8,21 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 )
 
@@ -34,6 +37,7 @@ type apiServer struct {
 	refused  map[string]int              // status codes by resource
 	requests []string                    // METHOD path
 	queries  []string                    // of Prometheus
+	denied   map[string]bool             // rights, as VERB RESOURCE
 	// prometheus answers its queries.
 	prometheus http.HandlerFunc
 	// controller answers as the running one, nil if there is none.
@@ -43,7 +47,7 @@ type apiServer struct {
 // newAPIServer starts a server and writes a kubeconfig for it.
 func newAPIServer(t *testing.T) *apiServer {
 	t.Helper()
-	s := &apiServer{objects: map[string][]runtime.Object{}, refused: map[string]int{}}
+	s := &apiServer{objects: map[string][]runtime.Object{}, refused: map[string]int{}, denied: map[string]bool{}}
 	s.prometheus = s.utilization
 	s.workload("team", "vision", 2, map[string]string{
 		"gpuscaler.io/enabled": "true", "gpuscaler.io/max-replicas": "8", "gpuscaler.io/target.gpu-utilization": "50",
@@ -115,12 +119,15 @@ func (s *apiServer) refuse(resource string, code int) {
 	s.refused[resource] = code
 }
 
-// ServeHTTP answers /api/v1/… and /apis/apps/v1/….
+// versioned is what stands before namespaces and resources in a path.
+var versioned = regexp.MustCompile(`^/(api/v1|apis/(apps/v1|autoscaling/v2))/`)
+
+// ServeHTTP answers /api/v1/…, /apis/apps/v1/… and the HPAs of /apis/autoscaling/v2/….
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
 	s.mu.Unlock()
-	parts := strings.Split(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/apis/apps/v1/"), "/api/v1/"), "/")
+	parts := strings.Split(versioned.ReplaceAllString(r.URL.Path, ""), "/")
 	ns := ""
 	if parts[0] == "namespaces" && len(parts) > 2 {
 		ns, parts = parts[1], parts[2:]
@@ -128,6 +135,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	code := s.refused[parts[0]]
 	s.mu.Unlock()
+	if name, ok := strings.CutPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name="); ok {
+		s.readOne(w, ns, parts[0], name)
+		return
+	}
 	switch {
 	case len(parts) > 3 && parts[2] == "proxy" && parts[1] == "gpuscaler:8080" && s.controller == nil:
 		status(w, http.StatusNotFound, metav1.StatusReasonNotFound, `services "gpuscaler" not found`)
@@ -135,6 +146,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.controller(w, r)
 	case len(parts) > 3 && parts[2] == "proxy":
 		s.prometheus(w, r)
+	case strings.HasSuffix(r.URL.Path, "/selfsubjectaccessreviews"):
+		s.review(w, r)
+	case r.URL.Path == "/version":
+		writeObject(w, map[string]string{"gitVersion": "v1.37.0"})
 	case r.Method != http.MethodGet:
 		status(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "only reads are expected")
 	case code != 0:
@@ -144,6 +159,23 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.read(w, ns, parts)
 	}
+}
+
+// review answers who asks for their rights: they may do what is not denied.
+func (s *apiServer) review(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	review, ok := object.(*authorizationv1.SelfSubjectAccessReview)
+	if err != nil || !ok {
+		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("no review: %v", err))
+		return
+	}
+	a := review.Spec.ResourceAttributes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	review.Status.Allowed = !s.denied[a.Verb+" "+strings.TrimSuffix(a.Resource+"/"+a.Subresource, "/")]
+	review.TypeMeta = metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectAccessReview"}
+	writeObject(w, review)
 }
 
 // watch says that lists cannot be streamed, so that the client lists, and then holds watches open: nothing ever changes.
@@ -180,10 +212,26 @@ func (s *apiServer) read(w http.ResponseWriter, ns string, parts []string) {
 		return
 	}
 	version := "v1"
-	if parts[0] != "pods" && parts[0] != "services" && parts[0] != "nodes" {
+	if parts[0] == "deployments" || parts[0] == "replicasets" {
 		version = "apps/v1"
 	}
+	if kind == "" {
+		kind = map[string]string{"resourcequotas": "ResourceQuota", "limitranges": "LimitRange"}[parts[0]]
+	}
 	writeObject(w, map[string]any{"apiVersion": version, "kind": kind + "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
+}
+
+// readOne answers with a list of what has a name.
+func (s *apiServer) readOne(w http.ResponseWriter, ns, resource, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	items := []runtime.Object{}
+	for _, o := range s.objects[resource] {
+		if m := o.(metav1.Object); m.GetNamespace() == ns && m.GetName() == name {
+			items = append(items, o)
+		}
+	}
+	writeObject(w, map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
 }
 
 func status(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
@@ -229,7 +277,7 @@ func (s *apiServer) mutations() []string {
 	defer s.mu.Unlock()
 	var found []string
 	for _, r := range s.requests {
-		if !strings.HasPrefix(r, "GET ") {
+		if !strings.HasPrefix(r, "GET ") && !strings.HasSuffix(r, "/selfsubjectaccessreviews") {
 			found = append(found, r)
 		}
 	}

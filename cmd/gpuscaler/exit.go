@@ -14,6 +14,7 @@ const (
 	exitOK          = 0
 	exitError       = 1
 	exitUsage       = 2
+	exitWarnings    = 3   // of doctor: nothing worse than a warning
 	exitInterrupted = 130 // 128 + SIGINT, as shells have it
 )
 
@@ -23,12 +24,19 @@ type usageError struct{ error }
 // Unwrap returns what is wrong.
 func (e usageError) Unwrap() error { return e.error }
 
+// warnings are what a command found that has itself done what it was asked for: it is told without calling it an error.
+type warnings string
+
+// Error returns them.
+func (w warnings) Error() string { return string(w) }
+
 // usagef makes a usageError.
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // report tells an error on errOut and returns the exit code.
 func report(errOut io.Writer, cmd *cobra.Command, err error, interrupted bool) int {
 	var usage usageError
+	var found warnings
 	switch {
 	case err == nil:
 		return exitOK
@@ -37,6 +45,9 @@ func report(errOut io.Writer, cmd *cobra.Command, err error, interrupted bool) i
 	case errors.As(err, &usage):
 		fmt.Fprintf(errOut, "error: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
 		return exitUsage
+	case errors.As(err, &found):
+		fmt.Fprintln(errOut, found)
+		return exitWarnings
 	}
 	fmt.Fprintf(errOut, "error: %v\n", err)
 	return exitError

@@ -180,11 +180,14 @@ func cut(line string, width int) string {
 
 // paintFor returns how lines are coloured there (https://no-color.org).
 func paintFor(out io.Writer) func(*row, string) string {
-	if isTerminal(out) && os.Getenv("NO_COLOR") == "" {
+	if colour(out) {
 		return painted
 	}
 	return unpainted
 }
+
+// colour reports whether what is printed there is coloured.
+func colour(out io.Writer) bool { return isTerminal(out) && os.Getenv("NO_COLOR") == "" }
 
 // printTable prints a Snapshot.
 func printTable(out io.Writer, s *controller.Snapshot) error {

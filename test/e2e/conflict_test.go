@@ -8,7 +8,6 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/utils/ptr"
@@ -97,14 +96,11 @@ func TestConflictWithAScaledObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	objects := client.Resource(schema.GroupVersionResource{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledobjects"}).Namespace(ns)
-	object := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": map[string]any{"name": "vision-keda"},
-		"spec": map[string]any{"scaleTargetRef": map[string]any{"name": "vision"}},
-	}}
 	bed.WaitFor(t, 20*time.Second, "the new kind", func() error {
-		_, err := objects.Create(t.Context(), object, metav1.CreateOptions{})
+		_, err := objects.Create(t.Context(), scaledObject(ns), metav1.CreateOptions{})
 		return err
 	})
+	importsScaledObject(t, ns)
 	bed.WaitFor(t, 80*time.Second, "the Event", func() error { // an unknown kind is looked for once a minute
 		return bed.Want("Conflict Events", len(d.events("Conflict")), 1)
 	})

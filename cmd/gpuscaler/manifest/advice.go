@@ -19,21 +19,34 @@ func (o *object) advise(spec *policy.Spec) []Finding {
 	if o.replicasLine != 0 {
 		warn(o.replicasLine, "spec.replicas", o.replicas, "would undo the scaling at every apply: leave the field out")
 	}
-	lowering := slices.ContainsFunc(spec.Targets, func(t policy.Target) bool { return !raiseOnly(t.Signal) }) ||
-		slices.ContainsFunc(spec.Steps, func(s policy.Steps) bool { return !raiseOnly(s.Signal) })
-	for _, signal := range spec.Signals() {
-		message := raiseOnlyAdvice(signal, lowering)
-		if message == "" {
-			continue
-		}
-		key := policy.Prefix + "target." + string(signal)
-		if steps := policy.Prefix + "steps." + string(signal); !o.has(key) && o.has(steps) {
+	for _, a := range SignalAdvice(spec) {
+		key := policy.Prefix + "target." + string(a.Signal)
+		if steps := policy.Prefix + "steps." + string(a.Signal); !o.has(key) && o.has(steps) {
 			key = steps
 		}
 		line, origin := o.place(key)
-		warn(line, key, o.value(key), message+origin)
+		warn(line, key, o.value(key), a.Message+origin)
 	}
 	return findings
+}
+
+// Advice is something to know about a signal that is asked for.
+type Advice struct {
+	Signal  policy.Signal
+	Message string
+}
+
+// SignalAdvice tells what follows from the choice of signals, where that is likely not what was meant.
+func SignalAdvice(spec *policy.Spec) []Advice {
+	lowering := slices.ContainsFunc(spec.Targets, func(t policy.Target) bool { return !raiseOnly(t.Signal) }) ||
+		slices.ContainsFunc(spec.Steps, func(s policy.Steps) bool { return !raiseOnly(s.Signal) })
+	var list []Advice
+	for _, signal := range spec.Signals() {
+		if message := raiseOnlyAdvice(signal, lowering); message != "" {
+			list = append(list, Advice{signal, message})
+		}
+	}
+	return list
 }
 
 // adviseOnInert returns warnings about keys that do nothing yet, unless there is a problem with them.
