@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,7 +21,7 @@ func HandOf(d *appsv1.Deployment) policy.Hand {
 }
 
 // RivalKinds are the other autoscalers that are looked for.
-func RivalKinds() []schema.GroupVersionResource { return append([]schema.GroupVersionResource(nil), rivalKinds...) }
+func RivalKinds() []schema.GroupVersionResource { return slices.Clone(rivalKinds) }
 
 // Rivals returns the names of the other autoscalers among some objects, by the Deployment that they scale.
 func Rivals(objects []unstructured.Unstructured) map[types.NamespacedName]string {

@@ -35,8 +35,8 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// TestRivals names an HPA by what made it.
-func TestRivals(t *testing.T) {
+// TestRivalsOfAList names an HPA by what made it.
+func TestRivalsOfAList(t *testing.T) {
 	rival := func(kind, name, uid, maker string) unstructured.Unstructured {
 		u := unstructured.Unstructured{Object: map[string]any{
 			"kind": kind, "spec": map[string]any{"scaleTargetRef": map[string]any{"kind": "Deployment", "name": "llm"}},

@@ -17,7 +17,7 @@ import (
 func applied(manager string, operation metav1.ManagedFieldsOperationType) metav1.ManagedFieldsEntry {
 	now := metav1.Now()
 	return metav1.ManagedFieldsEntry{
-		Manager: manager, Operation: operation, Time: &now, FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:replicas":{},"f:template":{}}}`)},
+		Manager: manager, Operation: operation, Time: &now, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{},"f:template":{}}}`),
 	}
 }
 
