@@ -75,6 +75,7 @@ gpuscaler.io/enabled: "true".`,
 	g.addFlags(root.PersistentFlags())
 	g.completeFlags(root)
 	root.AddCommand(
+		newBacktestCommand(g),
 		newCheckCommand(g),
 		newPlanCommand(g),
 		newRunCommand(g),
