@@ -18,7 +18,7 @@ import (
 const defaultStep = 15 * time.Second
 
 // rivalNames are what a policy is compared with.
-var rivalNames = []string{"current"}
+var rivalNames = []string{"current", "hpa", "keda"}
 
 // backtestOptions are what the flags and arguments of backtest say.
 type backtestOptions struct {
@@ -101,7 +101,8 @@ func (o *backtestOptions) addFlags(cmd *cobra.Command) {
 	flags.Var(&o.since, "since", "how far to go back, such as 7d or 36h")
 	flags.StringArrayVar(&o.sets, "set", nil, "try `key=value` beside what is annotated; several at once with ; between them; repeatable: each is one more policy to try;\n"+
 		"key= takes an annotation away")
-	flags.StringSliceVar(&o.against, "against", nil, "compare with "+strings.Join(rivalNames, ", ")+": `names` with commas between them; current is what really happened")
+	flags.StringSliceVar(&o.against, "against", nil, "compare with "+strings.Join(rivalNames, ", ")+": `names` with commas between them. current is what really\n"+
+		"happened; hpa and keda are what they would do with the targets, bounds and behavior of the first policy")
 	flags.StringArrayVar(&o.expect, "expect", nil, "exit 1 unless it holds of the policy and of each --set, such as `max-reversals=3`; repeatable")
 	flags.DurationVar(&o.startup, "startup", 0, "how long a new pod takes to serve (default as annotated, else as recorded, else 5m)")
 	flags.IntVar(&o.gpus, "gpus", 0, "how many pods the cluster can place (default any number)")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/policy"
 	"github.com/gpuscaler/gpuscaler/policy/backtest"
+	"github.com/gpuscaler/gpuscaler/policy/rivals"
 	"github.com/gpuscaler/gpuscaler/policy/simulate"
 )
 
@@ -76,7 +77,38 @@ func (o *backtestOptions) replay(r *backtest.Recording, candidates []candidate) 
 		}
 		b.add(c.name, false, result)
 	}
-	return b, nil
+	return b, o.contrast(b, r, candidates, model)
+}
+
+// contrast plays the others with the targets, bounds and behavior of the first policy.
+func (o *backtestOptions) contrast(b *backtested, r *backtest.Recording, candidates []candidate, model backtest.Model) error {
+	spec := candidates[0].spec
+	for _, name := range o.against {
+		decide := rivalDecider(name)
+		if decide == nil {
+			continue // current: no policy
+		}
+		if len(spec.Targets) == 0 {
+			return usagef("--against %s needs a target: the policy %q has steps only, which others do not know", name, candidates[0].name)
+		}
+		result, err := backtest.WhatIf(r, spec, decide, model)
+		if err != nil {
+			return fmt.Errorf("replaying %s: %w", name, err)
+		}
+		b.add(name, true, result)
+	}
+	return nil
+}
+
+// rivalDecider makes what --against names, nil for what really happened.
+func rivalDecider(name string) backtest.Decider {
+	switch name {
+	case "hpa":
+		return rivals.Every(rivals.Sync, rivals.HPA)
+	case "keda":
+		return rivals.Every(rivals.Sync, rivals.KEDA())
+	}
+	return nil
 }
 
 // startupOf is how long pods take to serve, and why.

@@ -8,7 +8,7 @@ import (
 )
 
 // Decider decides as policy.Decide does.
-type Decider func(policy.Spec, policy.State, policy.Observation, time.Time) (policy.Decision, policy.State)
+type Decider = func(policy.Spec, policy.State, policy.Observation, time.Time) (policy.Decision, policy.State)
 
 // Model is what is taken to be true of the cluster.
 type Model struct {
