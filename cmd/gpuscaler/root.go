@@ -76,6 +76,7 @@ gpuscaler.io/enabled: "true".`,
 	g.addFlags(root.PersistentFlags())
 	g.completeFlags(root)
 	root.AddCommand(
+		newBacktestCommand(g),
 		newCheckCommand(g),
 		newDoctorCommand(g),
 		newExplainCommand(g),

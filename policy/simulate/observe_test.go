@@ -159,7 +159,7 @@ func TestConflictSeen(t *testing.T) {
 // A workload signal is read without any pod: it is what wakes a Deployment.
 func TestWorkloadSignalAtZero(t *testing.T) {
 	s := scene(t, 1, 0, "min-replicas=0", "idle-after=5m", "activate-on=gateway-queue > 0", "query.gateway-queue=q", "target.running-requests=10")
-	s.Workload = []WorkloadSignal{{"gateway-queue", series(t, "0x1 3")}}
+	s.Workload = []WorkloadSignal{{Signal: "gateway-queue", Series: series(t, "0x1 3")}}
 	read := func(seen *policy.Observation) string {
 		r := seen.Readings[0]
 		return strings.Join([]string{fmt.Sprint(seen.Replicas, len(seen.Pods)), fmt.Sprint(r.PerWorkload, r.Workload.OK, r.Workload.Value)}, "/")

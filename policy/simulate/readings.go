@@ -29,6 +29,10 @@ func newReader(s *Scenario, l *closedLoop) *reader {
 	}
 	var all []named
 	for _, p := range s.Signals {
+		if p.Read != nil {
+			all = append(all, named{p.Signal, &sharedSignal{s.Start, p.Read}})
+			continue
+		}
 		recorded := &podSeries{}
 		for _, series := range p.Series {
 			recorded.cursors = append(recorded.cursors, series.cursor())
@@ -36,6 +40,10 @@ func newReader(s *Scenario, l *closedLoop) *reader {
 		all = append(all, named{p.Signal, recorded})
 	}
 	for _, w := range s.Workload {
+		if w.Read != nil {
+			all = append(all, named{w.Signal, &workloadCall{s.Start, w.Read}})
+			continue
+		}
 		all = append(all, named{w.Signal, &workloadSeries{w.Series.cursor()}})
 	}
 	if l != nil {

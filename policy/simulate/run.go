@@ -69,7 +69,7 @@ type run struct {
 	fleet    *fleet
 	loop     *closedLoop
 	reader   *reader
-	scorer   scorer
+	scorer   Scorer
 	// replicas is spec.replicas, hand who has set it last.
 	replicas int
 	hand     policy.Hand
@@ -110,7 +110,7 @@ func (r *run) tick(at time.Duration) error {
 	if err := r.write(&decision, at, now); err != nil {
 		return err
 	}
-	r.scorer.tick(&decision, r.fleet.placed(), min(r.scenario.Interval, r.scenario.Duration-at))
+	r.scorer.Tick(&decision, r.fleet.placed(), min(r.scenario.Interval, r.scenario.Duration-at))
 	if r.loop == nil {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (r *run) write(d *policy.Decision, at time.Duration, now time.Time) error {
 		return fmt.Errorf("%d replicas are wanted (%s): at most %d can be simulated: lower max-replicas", d.Desired, d.Message(), MaxReplicas)
 	}
 	r.state = r.state.Wrote(*d, now)
-	r.scorer.wrote(d)
+	r.scorer.Wrote(d)
 	r.scale(d.Desired, at, policy.Hand{By: policy.OurHand, Manager: "gpuscaler", Time: now})
 	r.fleet.place(at)
 	return nil

@@ -62,12 +62,17 @@ type PodSignal struct {
 	// Series holds one series that all pods read, or several of which the k-th is read by the k-th oldest living pod, and
 	// the last by all further ones.
 	Series []Series
+	// Read stands in for Series where what a pod reads depends on how many share the work: it is what each of so many ready
+	// pods reads so long after the start. The time of the sample is filled in.
+	Read func(at time.Duration, ready int) policy.Sample
 }
 
 // WorkloadSignal is a signal that is one number for the whole workload.
 type WorkloadSignal struct {
 	Signal policy.Signal
 	Series Series
+	// Read stands in for Series: what is read so long after the start.
+	Read func(at time.Duration) policy.Sample
 }
 
 // Load is the requests that arrive and the server that each replica runs.
@@ -153,7 +158,7 @@ func (s *Scenario) signalProblems() []error {
 		}
 	}
 	for _, p := range s.Signals {
-		if len(p.Series) == 0 {
+		if len(p.Series) == 0 && p.Read == nil {
 			problems = append(problems, problem{"signals." + string(p.Signal), "has no series: give at least one"})
 		}
 	}

@@ -13,16 +13,20 @@ func TestValidate(t *testing.T) {
 		return scene(t, 10, 1, "target.running-requests=10").reads(t, policy.RunningRequests, "10")
 	}
 	for want, change := range map[string]func(*Scenario){
-		"interval: 0s is not allowed":                           func(s *Scenario) { s.Interval = 0 },
-		"duration: 1000h0m0s in ticks of 15s are 240001 ticks":  func(s *Scenario) { s.Duration = 1000 * time.Hour },
-		"duration: -1ns is not allowed":                         func(s *Scenario) { s.Duration = -1 },
-		"start: 0001-01-01 00:00:00 +0000 UTC":                  func(s *Scenario) { s.Start = time.Time{} },
-		"startup: -1ns is not allowed":                          func(s *Scenario) { s.Startup = -1 },
-		"replicas: 10001 is not allowed":                        func(s *Scenario) { s.Replicas = 10001 },
-		"gpus: -1 is not allowed":                               func(s *Scenario) { s.GPUs = new(int); *s.GPUs = -1 },
-		"signals.running-requests: has no series":               func(s *Scenario) { s.Signals[0].Series = nil },
-		"workload.running-requests: is read from each pod":      func(s *Scenario) { s.Workload = []WorkloadSignal{{policy.RunningRequests, series(t, "1")}} },
-		"workload.foo: is given twice":                          func(s *Scenario) { s.Workload = []WorkloadSignal{{"foo", series(t, "1")}, {"foo", series(t, "1")}} },
+		"interval: 0s is not allowed":                          func(s *Scenario) { s.Interval = 0 },
+		"duration: 1000h0m0s in ticks of 15s are 240001 ticks": func(s *Scenario) { s.Duration = 1000 * time.Hour },
+		"duration: -1ns is not allowed":                        func(s *Scenario) { s.Duration = -1 },
+		"start: 0001-01-01 00:00:00 +0000 UTC":                 func(s *Scenario) { s.Start = time.Time{} },
+		"startup: -1ns is not allowed":                         func(s *Scenario) { s.Startup = -1 },
+		"replicas: 10001 is not allowed":                       func(s *Scenario) { s.Replicas = 10001 },
+		"gpus: -1 is not allowed":                              func(s *Scenario) { s.GPUs = new(int); *s.GPUs = -1 },
+		"signals.running-requests: has no series":              func(s *Scenario) { s.Signals[0].Series = nil },
+		"workload.running-requests: is read from each pod": func(s *Scenario) {
+			s.Workload = []WorkloadSignal{{Signal: policy.RunningRequests, Series: series(t, "1")}}
+		},
+		"workload.foo: is given twice": func(s *Scenario) {
+			s.Workload = []WorkloadSignal{{Signal: "foo", Series: series(t, "1")}, {Signal: "foo", Series: series(t, "1")}}
+		},
 		"events[1].at: 11m0s is not allowed":                    func(s *Scenario) { s.Events = []Event{{At: 11 * time.Minute, Kind: Restart}} },
 		"events[1].at: -1s is not allowed":                      func(s *Scenario) { s.Events = []Event{{At: -time.Second, Kind: Restart}} },
 		"events[2].for: 1s is not allowed: replicas is over at": func(s *Scenario) { s.Events = []Event{{Kind: Restart}, {For: time.Second, Kind: SetReplicas}} },

@@ -27,15 +27,15 @@ type Score struct {
 	*serving.Score
 }
 
-// scorer adds up a Score tick by tick.
-type scorer struct {
+// Scorer adds up a Score tick by tick.
+type Scorer struct {
 	score             Score
 	gpuSeconds, above float64 // in seconds
 	last              int     // the direction of the last change
 }
 
-// tick counts a tick that lasts until the next.
-func (s *scorer) tick(d *policy.Decision, placed int, lasts time.Duration) {
+// Tick counts a tick that lasts until the next.
+func (s *Scorer) Tick(d *policy.Decision, placed int, lasts time.Duration) {
 	s.gpuSeconds += float64(placed) * lasts.Seconds()
 	for i := range d.Signals {
 		if sd := &d.Signals[i]; sd.Target > 0 && sd.Sampled > 0 && sd.Value > sd.Target {
@@ -45,8 +45,8 @@ func (s *scorer) tick(d *policy.Decision, placed int, lasts time.Duration) {
 	}
 }
 
-// wrote counts a change of replicas.
-func (s *scorer) wrote(d *policy.Decision) {
+// Wrote counts a change of replicas.
+func (s *Scorer) Wrote(d *policy.Decision) {
 	direction := 1
 	if d.Desired > d.Current {
 		s.score.ScaleUps++
@@ -60,15 +60,21 @@ func (s *scorer) wrote(d *policy.Decision) {
 	s.last = direction
 }
 
-// total returns the Score of all ticks counted.
-func (s *scorer) total(l *closedLoop, slo serving.SLO) Score {
+// Score returns the Score of all ticks counted.
+func (s *Scorer) Score() Score {
 	s.score.GPUHours = s.gpuSeconds / 3600
 	s.score.MinutesOverTarget = s.above / 60
+	return s.score
+}
+
+// total is the Score with what the clients of a load saw.
+func (s *Scorer) total(l *closedLoop, slo serving.SLO) Score {
+	score := s.Score()
 	if l != nil {
 		served := l.model.Score(slo)
-		s.score.Score = &served
+		score.Score = &served
 	}
-	return s.score
+	return score
 }
 
 // scoreNumber is one number of a Score; requests says that there is one only with a load.

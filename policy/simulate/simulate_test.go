@@ -238,7 +238,7 @@ func TestOrderOfEvents(t *testing.T) {
 // A workload signal is one number, divided by the replicas.
 func TestWorkloadSignal(t *testing.T) {
 	s := scene(t, 1, 1, "target.gateway-queue=5", "query.gateway-queue=gateway-queue")
-	s.Workload = []WorkloadSignal{{"gateway-queue", series(t, "20 _ 50")}}
+	s.Workload = []WorkloadSignal{{Signal: "gateway-queue", Series: series(t, "20 _ 50")}}
 	r := simulated(t, s)
 	expectText(t, "replicas", replicas(r), "1x1 4x2 8x1 10x1")
 	if r.Ticks[1].Reason != policy.NoData {

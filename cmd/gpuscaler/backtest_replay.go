@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gpuscaler/gpuscaler/policy"
+	"github.com/gpuscaler/gpuscaler/policy/backtest"
+	"github.com/gpuscaler/gpuscaler/policy/rivals"
+	"github.com/gpuscaler/gpuscaler/policy/simulate"
+)
+
+// backtested is the outcome of a backtest, as it is printed.
+type backtested struct {
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	From      time.Time `json:"from"`
+	To        time.Time `json:"to"`
+	Interval  string    `json:"interval"`
+	// Startup is how long pods take to serve, and StartupFrom why.
+	Startup     string `json:"startup"`
+	StartupFrom string `json:"startupFrom"`
+	// GPUs is how many pods can be placed, absent for any number; GPUsPerReplica how many each of them holds.
+	GPUs           *int         `json:"gpus,omitempty"`
+	GPUsPerReplica int          `json:"gpusPerReplica"`
+	Policies       []backPolicy `json:"policies"`
+	// Unknown is what the data cannot tell.
+	Unknown backtest.Blind `json:"unknown"`
+	// Sources tell where the data is from.
+	Sources []string `json:"sources"`
+}
+
+// backPolicy is what came of one policy.
+type backPolicy struct {
+	Name  string         `json:"name"`
+	Score simulate.Score `json:"score"`
+	// Peak is the largest number of replicas.
+	Peak    int          `json:"peak"`
+	Changes []backChange `json:"changes"`
+
+	// ticks are all of them, for a chart.
+	ticks []simulate.Tick
+	rival bool
+}
+
+// backChange is one change of replicas.
+type backChange struct {
+	Time    time.Time     `json:"time"`
+	From    int           `json:"from"`
+	To      int           `json:"to"`
+	Reason  policy.Reason `json:"reason"`
+	Message string        `json:"message"`
+}
+
+// replay plays all policies.
+func (o *backtestOptions) replay(r *backtest.Recording, candidates []candidate) (*backtested, error) {
+	b := &backtested{
+		Namespace: r.Namespace, Name: r.Name, From: r.Time(0), To: r.Time(r.Steps - 1), Interval: r.Step().String(),
+		GPUsPerReplica: r.GPUs, Sources: r.Sources,
+	}
+	spec := candidates[0].spec
+	b.Unknown = backtest.BlindSpots(r, spec.Signals())
+	model := backtest.Model{}
+	model.Startup, b.StartupFrom = o.startupOf(r, &spec)
+	b.Startup = model.Startup.String()
+	if o.gpus > 0 {
+		model.GPUs, b.GPUs = &o.gpus, &o.gpus
+	}
+	if slices.Contains(o.against, "current") {
+		b.add("current", true, backtest.Current(r, spec))
+	}
+	for _, c := range candidates {
+		result, err := backtest.WhatIf(r, c.spec, nil, model)
+		if err != nil {
+			return nil, fmt.Errorf("replaying the policy %q: %w", c.name, err)
+		}
+		b.add(c.name, false, result)
+	}
+	return b, o.contrast(b, r, candidates, model)
+}
+
+// contrast plays the others with the targets, bounds and behavior of the first policy.
+func (o *backtestOptions) contrast(b *backtested, r *backtest.Recording, candidates []candidate, model backtest.Model) error {
+	spec := candidates[0].spec
+	for _, name := range o.against {
+		decide := rivalDecider(name)
+		if decide == nil {
+			continue // current: no policy
+		}
+		if len(spec.Targets) == 0 {
+			return usagef("--against %s needs a target: the policy %q has steps only, which others do not know", name, candidates[0].name)
+		}
+		result, err := backtest.WhatIf(r, spec, decide, model)
+		if err != nil {
+			return fmt.Errorf("replaying %s: %w", name, err)
+		}
+		b.add(name, true, result)
+	}
+	return nil
+}
+
+// rivalDecider makes what --against names, nil for what really happened.
+func rivalDecider(name string) backtest.Decider {
+	switch name {
+	case "hpa":
+		return rivals.Every(rivals.Sync, rivals.HPA)
+	case "keda":
+		return rivals.Every(rivals.Sync, rivals.KEDA())
+	}
+	return nil
+}
+
+// startupOf is how long pods take to serve, and why.
+func (o *backtestOptions) startupOf(r *backtest.Recording, spec *policy.Spec) (took time.Duration, why string) {
+	if o.given("startup") {
+		return o.startup, "--startup"
+	}
+	if spec.Startup > 0 {
+		return spec.Startup, "the annotation startup"
+	}
+	if took, ok := backtest.Startup(r); ok {
+		return took, "from raises of the replicas to the new pods' first samples, 90th percentile"
+	}
+	return policy.AssumedStartup, "assumed, because no pod was seen to start"
+}
+
+// add adds the outcome of a policy.
+func (b *backtested) add(name string, rival bool, result simulate.Result) {
+	p := backPolicy{Name: name, Score: result.Score, Changes: []backChange{}, ticks: result.Ticks, rival: rival}
+	p.Score.GPUHours *= float64(b.GPUsPerReplica)
+	for i := range result.Ticks {
+		t := &result.Ticks[i]
+		p.Peak = max(p.Peak, t.Replicas, t.Desired)
+		if t.Desired != t.Replicas {
+			p.Changes = append(p.Changes, backChange{t.Time, t.Replicas, t.Desired, t.Reason, t.Message})
+		}
+	}
+	b.Policies = append(b.Policies, p)
+}
