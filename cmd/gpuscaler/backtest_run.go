@@ -107,15 +107,15 @@ func (o *backtestOptions) read(in io.Reader) (*backtest.Recording, error) {
 		defer file.Close()
 		in, name = file, o.from
 	}
-	r, err := readRecording(in)
+	r, err := readSamples(in)
 	if err != nil {
 		return nil, fmt.Errorf("reading --from %s: %w", name, err)
 	}
 	return r, nil
 }
 
-// readRecording reads exported samples and checks them.
-func readRecording(in io.Reader) (*backtest.Recording, error) {
+// readSamples reads exported samples and checks them.
+func readSamples(in io.Reader) (*backtest.Recording, error) {
 	var r backtest.Recording
 	decoder := json.NewDecoder(io.LimitReader(in, maxRecording))
 	decoder.DisallowUnknownFields()

@@ -172,7 +172,7 @@ func FuzzReadRecording(f *testing.F) {
 		f.Fatal(problems)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r, err := readRecording(bytes.NewReader(text))
+		r, err := readSamples(bytes.NewReader(text))
 		if err != nil || r.Steps > 1000 || len(r.Pods) > 50 {
 			return
 		}

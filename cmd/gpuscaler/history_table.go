@@ -28,8 +28,8 @@ func (o *explainOptions) showHistory(cmd *cobra.Command, g *globals, c *cluster)
 	return printHistory(cmd.OutOrStdout(), &h)
 }
 
-// past is one line of the history: decisions that look the same in a table.
-type past struct {
+// pastLine is one line of the history: decisions that look the same in a table.
+type pastLine struct {
 	from, last time.Time
 	ticks      int
 	cells      []string
@@ -62,8 +62,8 @@ func printHistory(to io.Writer, h *controller.History) error {
 }
 
 // pastOf folds decisions that look the same.
-func pastOf(records []controller.Record) []past {
-	var lines []past
+func pastOf(records []controller.Record) []pastLine {
+	var lines []pastLine
 	for i := range records {
 		r := &records[i]
 		d := &r.Decision
@@ -80,7 +80,7 @@ func pastOf(records []controller.Record) []past {
 			lines[n-1].ticks += r.Ticks
 			continue
 		}
-		lines = append(lines, past{from, r.Last, r.Ticks, cells, oneLine(d.Message)})
+		lines = append(lines, pastLine{from, r.Last, r.Ticks, cells, oneLine(d.Message)})
 	}
 	return lines
 }
