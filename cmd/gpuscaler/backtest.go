@@ -32,6 +32,7 @@ type backtestOptions struct {
 	gpus         int
 	from, export string
 	noCache      bool
+	reports      reportFlags
 
 	// expectations are what expect says.
 	expectations []simulate.Expectation
@@ -67,6 +68,7 @@ func newBacktestCommand(g *globals) *cobra.Command {
 		Example: `  gpuscaler backtest deployment/llm -n prod --since 7d
   gpuscaler backtest deployment/llm --set target.queue-depth=8 --set 'target.queue-depth=2; scale-down.stabilization=10m'
   gpuscaler backtest deployment/llm --against current,hpa,keda --expect max-reversals=3
+  gpuscaler backtest deployment/llm --against current --html llm.html --png llm.png
   gpuscaler backtest deployment/llm --export llm.json && gpuscaler backtest --from llm.json --startup 4m`,
 		Long: `Reads from Prometheus what the pods of a Deployment showed, and replays it: as annotated, with each
 --set changed, and as others would have done. The decisions are those of the controller: the same
@@ -88,6 +90,7 @@ The exit code is 1 if an --expect does not hold.`,
 		},
 	}
 	o.addFlags(cmd)
+	o.reports.add(cmd)
 	cmd.ValidArgsFunction = g.completeDeployments
 	return cmd
 }
@@ -126,6 +129,7 @@ func (o *backtestOptions) problems() []error {
 	}
 	complain(o.interval%time.Second != 0, "--interval %v is not allowed: give whole seconds, because a range query can do no less", o.interval)
 	complain(o.startup < 0 || o.startup > simulate.MaxDuration, "--startup %v is not allowed: give a duration from 0s", o.startup)
+	complain(o.export == "-" && o.reports.html == "-", "--export - and --html - exclude each other: standard output takes one of them")
 	complain(o.given("gpus") && o.gpus < 1, "--gpus %d is not allowed: give a whole number from 1", o.gpus)
 	for _, name := range o.against {
 		complain(!slices.Contains(rivalNames, name), "--against %q is not allowed: give %s", name, strings.Join(rivalNames, ", "))

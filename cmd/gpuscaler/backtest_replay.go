@@ -39,7 +39,8 @@ type backPolicy struct {
 	Peak    int          `json:"peak"`
 	Changes []backChange `json:"changes"`
 
-	// ticks are all of them, for a chart.
+	// spec is what the policy was asked, ticks are all of its decisions: for a report.
+	spec  policy.Spec
 	ticks []simulate.Tick
 	rival bool
 }
@@ -68,14 +69,14 @@ func (o *backtestOptions) replay(r *backtest.Recording, candidates []candidate) 
 		model.GPUs, b.GPUs = &o.gpus, &o.gpus
 	}
 	if slices.Contains(o.against, "current") {
-		b.add("current", true, backtest.Current(r, spec))
+		b.add("current", true, spec, backtest.Current(r, spec))
 	}
 	for _, c := range candidates {
 		result, err := backtest.WhatIf(r, c.spec, nil, model)
 		if err != nil {
 			return nil, fmt.Errorf("replaying the policy %q: %w", c.name, err)
 		}
-		b.add(c.name, false, result)
+		b.add(c.name, false, c.spec, result)
 	}
 	return b, o.contrast(b, r, candidates, model)
 }
@@ -95,7 +96,7 @@ func (o *backtestOptions) contrast(b *backtested, r *backtest.Recording, candida
 		if err != nil {
 			return fmt.Errorf("replaying %s: %w", name, err)
 		}
-		b.add(name, true, result)
+		b.add(name, true, spec, result)
 	}
 	return nil
 }
@@ -126,8 +127,8 @@ func (o *backtestOptions) startupOf(r *backtest.Recording, spec *policy.Spec) (t
 }
 
 // add adds the outcome of a policy.
-func (b *backtested) add(name string, rival bool, result simulate.Result) {
-	p := backPolicy{Name: name, Score: result.Score, Changes: []backChange{}, ticks: result.Ticks, rival: rival}
+func (b *backtested) add(name string, rival bool, spec policy.Spec, result simulate.Result) {
+	p := backPolicy{Name: name, Score: result.Score, Changes: []backChange{}, spec: spec, ticks: result.Ticks, rival: rival}
 	p.Score.GPUHours *= float64(b.GPUsPerReplica)
 	for i := range result.Ticks {
 		t := &result.Ticks[i]

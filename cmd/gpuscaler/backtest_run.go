@@ -21,6 +21,9 @@ const maxRecording = 2 << 30
 
 // run records or reads, replays, prints, and tells which expectations do not hold.
 func (o *backtestOptions) run(cmd *cobra.Command, g *globals) error {
+	if err := o.reports.check(); err != nil {
+		return err
+	}
 	r, candidates, err := o.load(cmd, g)
 	if err != nil {
 		return err
@@ -34,7 +37,12 @@ func (o *backtestOptions) run(cmd *cobra.Command, g *globals) error {
 	if err != nil {
 		return err
 	}
-	if o.export != "-" {
+	if o.reports.wanted() {
+		if err := o.reports.write(b.report(), cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
+	if o.export != "-" && o.reports.html != "-" {
 		if err := b.print(cmd.OutOrStdout(), g.output); err != nil {
 			return err
 		}
