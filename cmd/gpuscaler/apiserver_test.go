@@ -136,12 +136,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code := s.refused[parts[0]]
 	s.mu.Unlock()
 	switch {
-	case len(parts) > 3 && parts[2] == "proxy" && parts[1] == "gpuscaler:8080" && s.controller == nil:
-		status(w, http.StatusNotFound, metav1.StatusReasonNotFound, `services "gpuscaler" not found`)
-	case len(parts) > 3 && parts[2] == "proxy" && parts[1] == "gpuscaler:8080":
-		s.controller(w, r)
 	case len(parts) > 3 && parts[2] == "proxy":
-		s.prometheus(w, r)
+		s.proxy(w, r, parts[1])
 	case strings.HasSuffix(r.URL.Path, "/selfsubjectaccessreviews"):
 		s.review(w, r)
 	case r.URL.Path == "/version":
@@ -173,6 +169,18 @@ func (s *apiServer) review(w http.ResponseWriter, r *http.Request) {
 	review.Status.Allowed = !s.denied[a.Verb+" "+strings.TrimSuffix(a.Resource+"/"+a.Subresource, "/")]
 	review.TypeMeta = metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectAccessReview"}
 	writeObject(w, review)
+}
+
+// proxy answers for a Service.
+func (s *apiServer) proxy(w http.ResponseWriter, r *http.Request, service string) {
+	switch {
+	case service != "gpuscaler:8080":
+		s.prometheus(w, r)
+	case s.controller == nil:
+		status(w, http.StatusNotFound, metav1.StatusReasonNotFound, `services "gpuscaler" not found`)
+	default:
+		s.controller(w, r)
+	}
 }
 
 // watch says that lists cannot be streamed, so that the client lists, and then holds watches open: nothing ever changes.

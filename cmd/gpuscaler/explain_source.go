@@ -120,7 +120,8 @@ func (o *explainOptions) computed(ctx context.Context, g *globals, c *cluster, e
 	return e, nil
 }
 
-// dateSignals fetches when the samples were taken, where the readings do not tell. What cannot be fetched stays unknown.
+// dateSignals fetches how old the samples are, where the readings do not tell. What cannot be fetched stays unknown. They are asked for a
+// moment after the decision, when some are newer ones already: it is their age then that is told.
 func dateSignals(ctx context.Context, s *source, e *explanation) {
 	for i := range e.Signals {
 		signal := &e.Signals[i]
@@ -131,13 +132,14 @@ func dateSignals(ctx context.Context, s *source, e *explanation) {
 		if err != nil || times.Pod == nil {
 			continue
 		}
+		asked := time.Now()
 		signal.Date(func(pod string) time.Time {
 			sample, _ := times.Pod(e.Namespace, pod)
-			// As in the controller: what is younger than the decision or too old is the time of another sample than the one that was read.
-			if age := e.Time.Sub(sample.Time); age < 0 || age.Seconds() > signal.MaxAge {
-				return time.Time{}
+			age := max(asked.Sub(sample.Time), 0)
+			if !sample.OK || age.Seconds() > signal.MaxAge {
+				return time.Time{} // too old a part of the pod, which was not read
 			}
-			return sample.Time
+			return e.Time.Add(-age)
 		})
 	}
 }
