@@ -81,7 +81,7 @@ func (p *Prometheus) Cadence(ctx context.Context) (Cadence, error) {
 	if samples < minCadence || lately == 0 {
 		return c, nil
 	}
-	scrape := 60 / lately
+	scrape := max(math.Round(60/lately), 1) // whole seconds: what falls into the minute differs by one
 	c.Scrape = toTheSecond(scrape)
 	if changes := values["changes"]; changes > 0 {
 		c.Change = toTheSecond(scrape * samples / (changes + 1))

@@ -30,7 +30,6 @@ const (
 	Series        Check = "series"
 	Labels        Check = "labels"
 	Values        Check = "values"
-	History       Check = "history"
 	Annotations   Check = "annotations"
 	Samples       Check = "samples"
 	SampleAge     Check = "sample-age"

@@ -108,7 +108,6 @@ type WorkloadFacts struct {
 	Quotas, Ranges []string
 
 	Rival string
-	Hand  policy.Hand
 	// GitOps names the tool that is noted on the Deployment, and SetsReplicas says that its manifest names the replicas.
 	GitOps       string
 	SetsReplicas string

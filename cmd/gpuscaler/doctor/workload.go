@@ -60,7 +60,7 @@ func (w *WorkloadFacts) count(p podFacts) {
 func workloadOf(d *appsv1.Deployment, settings policy.Settings) WorkloadFacts {
 	w := WorkloadFacts{
 		NamespacedName: types.NamespacedName{Namespace: d.Namespace, Name: d.Name},
-		OptedIn:        policy.OptedIn(d.Annotations), Replicas: 1, Hand: controller.HandOf(d), GPURequests: map[string]int64{},
+		OptedIn:        policy.OptedIn(d.Annotations), Replicas: 1, GPURequests: map[string]int64{},
 	}
 	if d.Spec.Replicas != nil {
 		w.Replicas = int(*d.Spec.Replicas)
@@ -84,7 +84,7 @@ func workloadOf(d *appsv1.Deployment, settings policy.Settings) WorkloadFacts {
 		}
 	}
 	w.GitOps = gitOps(d)
-	w.SetsReplicas = setsReplicas(d, w.Hand)
+	w.SetsReplicas = setsReplicas(d, controller.HandOf(d))
 	return w
 }
 
