@@ -130,10 +130,6 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	code := s.refused[parts[0]]
 	s.mu.Unlock()
-	if name, ok := strings.CutPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name="); ok {
-		s.readOne(w, ns, parts[0], name)
-		return
-	}
 	switch {
 	case len(parts) > 3 && parts[2] == "proxy":
 		s.prometheus(w, r)
@@ -144,7 +140,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Query().Get("watch") != "":
 		s.watch(w, r)
 	default:
-		s.read(w, ns, parts)
+		_, name, _ := strings.Cut(r.URL.Query().Get("fieldSelector"), "metadata.name=")
+		s.read(w, ns, parts, name)
 	}
 }
 
@@ -160,8 +157,8 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// read answers with one object or a list.
-func (s *apiServer) read(w http.ResponseWriter, ns string, parts []string) {
+// read answers with one object, or a list of all or of those with a name.
+func (s *apiServer) read(w http.ResponseWriter, ns string, parts []string, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	items := []runtime.Object{}
@@ -173,7 +170,7 @@ func (s *apiServer) read(w http.ResponseWriter, ns string, parts []string) {
 			writeObject(w, o)
 			return
 		}
-		if ns == "" || m.GetNamespace() == ns {
+		if (ns == "" || m.GetNamespace() == ns) && (name == "" || m.GetName() == name) {
 			items = append(items, o)
 		}
 	}
@@ -186,19 +183,6 @@ func (s *apiServer) read(w http.ResponseWriter, ns string, parts []string) {
 		version = "apps/v1"
 	}
 	writeObject(w, map[string]any{"apiVersion": version, "kind": kind + "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
-}
-
-// readOne answers with a list of what has a name.
-func (s *apiServer) readOne(w http.ResponseWriter, ns, resource, name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	items := []runtime.Object{}
-	for _, o := range s.objects[resource] {
-		if m := o.(metav1.Object); m.GetNamespace() == ns && m.GetName() == name {
-			items = append(items, o)
-		}
-	}
-	writeObject(w, map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items})
 }
 
 func status(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
