@@ -37,7 +37,7 @@ func TestBacktestReport(t *testing.T) {
 	if _, err := png.Decode(bytes.NewReader(drawn)); err != nil {
 		t.Error(err)
 	}
-	if got := invoke(t, "", "backtest", "--from", file, "--html", "-"); got.code != exitOK || !strings.HasPrefix(got.out, "<!doctype html>") {
+	if got := invoke(t, "", "backtest", "--from", file, "--html", "-"); got.code != exitOK || !strings.HasPrefix(got.out, "<!DOCTYPE html>") {
 		t.Errorf("%.300s", got)
 	}
 	if got := invoke(t, "", "backtest", "--from", file, "--html", "-", "--export", "-"); got.code != exitUsage || !strings.Contains(got.err, "exclude each other") {

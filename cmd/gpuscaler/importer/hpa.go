@@ -85,7 +85,7 @@ func (t *translation) hpaMinimum(h *hpa) {
 	t.set("min-replicas", "0", field)
 	t.set("idle-after", seconds(idle), field)
 	t.set("activate-on", workload[0]+" > 0", field)
-	t.note("scale to zero: idle-after is the HPA's window for lowering; all signals must have read 0 for so long")
+	t.note("scale to zero: idle-after is the HPA's window for lowering; all signals must have read 0 for so long; make sure that %s does not come from the Deployment's own pods", workload[0])
 	for _, other := range workload[1:] {
 		t.gap(field, 0, "%s does not wake the Deployment from zero: activate-on names one signal, here %s", other, workload[0])
 	}

@@ -102,7 +102,7 @@ func (m *Importer) claim(t *translation) {
 		t.nothing()
 		return
 	}
-	m.taken[at] = t.Import.String()
+	m.taken[at] = t.String()
 }
 
 // problem says why an object cannot be one of a cluster: its names go into commands.
@@ -139,7 +139,7 @@ func (t *translation) read(text []byte) error {
 func (t *translation) unknown(text []byte, problems []error) {
 	for _, p := range problems {
 		field := p.Error()
-		if f, ok := p.(json.FieldError); ok {
+		if f := json.FieldError(nil); errors.As(p, &f) {
 			field = f.FieldPath()
 		}
 		t.gap(field, valueAt(text, field), "is not a known field of a %s", t.Kind)

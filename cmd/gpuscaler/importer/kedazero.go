@@ -55,7 +55,7 @@ func (t *translation) toZero(field string, cooldown *int32) {
 	t.set("min-replicas", "0", field)
 	t.set("idle-after", seconds(after), "spec.cooldownPeriod")
 	t.set("activate-on", signal+" > 0", field)
-	t.note("scale to zero: idle-after is KEDA's cooldownPeriod; all signals must have read 0 for so long, and min-replicas 0 means 1 while it runs")
+	t.note("scale to zero: idle-after is KEDA's cooldownPeriod; all signals must have read 0 for so long, and min-replicas 0 means 1 while it runs; make sure that %s does not come from the Deployment's own pods", signal)
 	for _, other := range t.activations[1:] {
 		t.gap(other.field, other.query, "does not wake the Deployment from zero: activate-on names one signal, here %s", signal)
 	}

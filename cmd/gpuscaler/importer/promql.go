@@ -18,7 +18,7 @@ var (
 	simpleQuery  = regexp.MustCompile(`^\s*(sum|avg)\s*\(\s*(rate\s*\(\s*)?([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{([^{}]*)\})?\s*(\[[0-9a-z]+\]\s*\)\s*)?\)\s*$`)
 	simpleMatch  = regexp.MustCompile(`^\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"([^"\\]*)"\s*(,|$)`)
 	firstMetric  = regexp.MustCompile(`([a-zA-Z_:][a-zA-Z0-9_:]*)\s*[\[{]`)
-	simplePodsRE = regexp.MustCompile(`^\^?(.*?)-(?:\.\*|\.\+|\[[^\]]*\]\+?-?.*)\$?$`)
+	simplePodsRE = regexp.MustCompile(`^\^?(.*?)-(?:\.\*|\.\+|\[[^\]]*\]\+?-?[^|]*)\$?$`)
 )
 
 // parseQuery reads a query, and reports whether it is of the simplest kind.
