@@ -29,6 +29,9 @@ type backtested struct {
 	Unknown backtest.Blind `json:"unknown"`
 	// Sources tell where the data is from.
 	Sources []string `json:"sources"`
+
+	// targets are those of the first policy, by which all are measured.
+	targets []policy.Target
 }
 
 // backPolicy is what came of one policy.
@@ -61,6 +64,7 @@ func (o *backtestOptions) replay(r *backtest.Recording, candidates []candidate) 
 		GPUsPerReplica: r.GPUs, Sources: r.Sources,
 	}
 	spec := candidates[0].spec
+	b.targets = spec.Targets
 	b.Unknown = backtest.BlindSpots(r, spec.Signals())
 	model := backtest.Model{}
 	model.Startup, b.StartupFrom = o.startupOf(r, &spec)
@@ -126,10 +130,26 @@ func (o *backtestOptions) startupOf(r *backtest.Recording, spec *policy.Spec) (t
 	return policy.AssumedStartup, "assumed, because no pod was seen to start"
 }
 
+// minutesOver is how long a signal was above its target of the first policy: all are measured by the same, so that one with a lower target
+// does not look worse for it. A tick lasts until the next.
+func (b *backtested) minutesOver(ticks []simulate.Tick) float64 {
+	var over time.Duration
+	for i := 1; i < len(ticks); i++ {
+		if slices.ContainsFunc(b.targets, func(t policy.Target) bool {
+			read := ticks[i-1].Signals[t.Signal]
+			return read.Value != nil && *read.Value > t.Value
+		}) {
+			over += ticks[i].Time.Sub(ticks[i-1].Time)
+		}
+	}
+	return over.Minutes()
+}
+
 // add adds the outcome of a policy.
 func (b *backtested) add(name string, rival bool, spec policy.Spec, result simulate.Result) {
 	p := backPolicy{Name: name, Score: result.Score, Changes: []backChange{}, spec: spec, ticks: result.Ticks, rival: rival}
 	p.Score.GPUHours *= float64(b.GPUsPerReplica)
+	p.Score.MinutesOverTarget = b.minutesOver(result.Ticks)
 	for i := range result.Ticks {
 		t := &result.Ticks[i]
 		p.Peak = max(p.Peak, t.Replicas, t.Desired)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -31,6 +32,9 @@ func (b *backtested) print(to io.Writer, format outputFormat) error {
 		fmt.Fprintf(rows, "%s\t%.2f\t%.1f\t%d\t%d\t%d\n", p.Name, p.Score.GPUHours, p.Score.MinutesOverTarget, p.Score.ScaleUps+p.Score.ScaleDowns, p.Score.Reversals, p.Peak)
 	}
 	rows.Flush()
+	if len(b.targets) > 0 {
+		fmt.Fprintf(out, "\nMINUTES OVER TARGET are by the targets of the first policy for all: %s.\n", targetsOf(b.targets))
+	}
 	fmt.Fprintln(out, "\nWhat the data cannot tell:")
 	for _, line := range b.unknowns() {
 		fmt.Fprintln(out, "  "+line)
@@ -43,6 +47,15 @@ func (b *backtested) print(to io.Writer, format outputFormat) error {
 		return fmt.Errorf("printing the backtest: %w", err)
 	}
 	return nil
+}
+
+// targetsOf names targets.
+func targetsOf(targets []policy.Target) string {
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		names[i] = fmt.Sprintf("%s %v", t.Signal, t.Value)
+	}
+	return strings.Join(names, ", ")
 }
 
 // unknowns tell what the data cannot tell, a sentence each.

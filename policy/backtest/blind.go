@@ -27,23 +27,7 @@ func BlindSpots(r *Recording, signals []policy.Signal) Blind {
 	b := Blind{Saturated: map[policy.Signal]float64{}, Missing: map[policy.Signal]float64{}}
 	one := 1 / float64(r.Steps)
 	for i := range r.Signals {
-		s := &r.Signals[i]
-		d := demandOf(r, s)
-		info, _ := s.Signal.Info()
-		for step := range r.Steps {
-			sample := d.mean[step].sample()
-			if s.Workload != nil {
-				sample = s.Workload.at(step)
-			}
-			switch {
-			case !sample.OK && (s.Workload != nil || d.ready[step] > 0):
-				b.Missing[s.Signal] += one
-			case info.Max > 0 && s.Signal != policy.GPUMemory && sample.Value >= saturated*info.Max:
-				b.Saturated[s.Signal] += one
-			case s.Signal == policy.QueueDepth && sample.Value > 0:
-				b.Queued += one
-			}
-		}
+		b.see(r, &r.Signals[i], one)
 	}
 	for _, signal := range signals {
 		if !slices.ContainsFunc(r.Signals, func(s Signal) bool { return s.Signal == signal }) {
@@ -57,6 +41,26 @@ func BlindSpots(r *Recording, signals []policy.Signal) Blind {
 		}
 	}
 	return b
+}
+
+// see measures one signal; one is the share of a step.
+func (b *Blind) see(r *Recording, s *Signal, one float64) {
+	d := demandOf(r, s)
+	info, _ := s.Signal.Info()
+	for step := range r.Steps {
+		sample := d.mean[step].sample()
+		if s.Workload != nil {
+			sample = s.Workload.at(step)
+		}
+		switch {
+		case !sample.OK && (s.Workload != nil || d.ready[step] > 0):
+			b.Missing[s.Signal] += one
+		case info.Max > 0 && s.Signal != policy.GPUMemory && sample.Value >= saturated*info.Max:
+			b.Saturated[s.Signal] += one
+		case s.Signal == policy.QueueDepth && sample.Value > 0:
+			b.Queued += one
+		}
+	}
 }
 
 // Startup is how long pods took from a raise of the replicas to their first reading, as the 90th percentile of those that were seen to;

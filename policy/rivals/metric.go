@@ -51,17 +51,7 @@ func perPod(spec *policy.Spec, t tally, target int64, current int) (replicas int
 		}
 		return ceil(ratio * float64(t.sampled)), true
 	}
-	n := t.sampled
-	switch {
-	case ratio < 1:
-		t.sum += int64(t.missing) * target
-		n += t.missing
-	case ratio > 1:
-		n += t.missing
-	}
-	if pending {
-		n += t.pending
-	}
+	n := t.fill(ratio, target)
 	filled := average(t.sum, n, target)
 	if tolerates(spec, filled) || ratio < 1 && filled > 1 || ratio > 1 && filled < 1 {
 		return current, true
@@ -71,6 +61,18 @@ func perPod(spec *policy.Spec, t tally, target int64, current int) (replicas int
 		return current, true
 	}
 	return replicas, true
+}
+
+// fill counts the pods without the metric in, and returns how many pods there are then.
+func (t *tally) fill(ratio float64, target int64) int {
+	switch {
+	case ratio < 1:
+		t.sum += int64(t.missing) * target
+		return t.sampled + t.missing
+	case ratio > 1:
+		return t.sampled + t.missing + t.pending
+	}
+	return t.sampled
 }
 
 // perWorkload is GetExternalPerPodMetricReplicas: one number, shared by the replicas.
