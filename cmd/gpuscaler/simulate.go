@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 // newSimulateCommand builds `gpuscaler simulate`.
 func newSimulateCommand(g *globals) *cobra.Command {
 	var admin adminFlags
+	var reports reportFlags
 	cmd := &cobra.Command{
 		Use:         "simulate FILE",
 		Short:       "Replay a scenario and print what would be decided at each tick",
@@ -35,7 +37,8 @@ func newSimulateCommand(g *globals) *cobra.Command {
   expect: {max-reversals: 1}
   END
   gpuscaler simulate scenario.yaml
-  gpuscaler simulate scenario.yaml -o json | jq .score`,
+  gpuscaler simulate scenario.yaml -o json | jq .score
+  gpuscaler simulate scenario.yaml --html report.html --png chart.png`,
 		Long: `Simulate replays a scenario in virtual time and prints what would be decided at each
 tick and why, then a score. The decisions are those of the controller: the same
 function makes them.
@@ -55,7 +58,9 @@ Events happen to it, before the tick of their time:
   {at: 5m, conflict: hpa/llm}        another autoscaler takes the Deployment; may have for
   {at: 5m, restart: true}            the controller restarts and reads its checkpoint
 
-The exit code is 1 if an expectation of the scenario does not hold.`,
+--html and --png write charts of it: replicas and signals on one time axis, and what held
+them when. The exit code is 1 if an expectation of the scenario does not hold; what is
+asked for is printed and written all the same.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("%d files to simulate: give one scenario, or - for standard input", len(args))
@@ -67,16 +72,21 @@ The exit code is 1 if an expectation of the scenario does not hold.`,
 			if err != nil {
 				return err
 			}
-			return runSimulate(cmd, g.output, args[0], settings.Classes)
+			if err := reports.check(); err != nil {
+				return err
+			}
+			return runSimulate(cmd, g.output, args[0], settings.Classes, &reports)
 		},
 	}
+	reports.add(cmd)
 	cmd.Flags().StringVar(&admin.classes, "classes", "", "`file` that defines classes: sets of annotations that a Deployment takes over by naming one")
 	return cmd
 }
 
-// runSimulate reads, runs and prints a scenario, and then tells which expectations do not hold.
-func runSimulate(cmd *cobra.Command, format outputFormat, path string, classes map[string]map[string]string) error {
-	s, err := readScenario(cmd.InOrStdin(), path, classes)
+// runSimulate reads, runs and prints a scenario, writes the reports on it, and then tells which expectations do not hold.
+func runSimulate(cmd *cobra.Command, format outputFormat, path string, classes map[string]map[string]string, reports *reportFlags) error {
+	var text bytes.Buffer
+	s, err := readScenario(cmd.InOrStdin(), path, classes, &text)
 	if err != nil {
 		return err
 	}
@@ -87,14 +97,13 @@ func runSimulate(cmd *cobra.Command, format outputFormat, path string, classes m
 	if err != nil {
 		return fmt.Errorf("simulating %s: %w", path, err)
 	}
-	out := cmd.OutOrStdout()
-	if format == tableOutput {
-		err = printSimulation(out, &result, terminalWidth(out))
-	} else {
-		err = printValue(out, format, result)
-	}
-	if err != nil {
+	if err := outputSimulation(cmd.OutOrStdout(), format, &result, reports); err != nil {
 		return err
+	}
+	if reports.wanted() {
+		if err := reports.write(simulationReport(path, text.String(), &s, &result), cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+			return err
+		}
 	}
 	var broken []error
 	for _, e := range s.Expect {
@@ -105,8 +114,19 @@ func runSimulate(cmd *cobra.Command, format outputFormat, path string, classes m
 	return errors.Join(broken...)
 }
 
-// readScenario reads a scenario file, or standard input for "-". A trace is looked for beside the file.
-func readScenario(in io.Reader, path string, classes map[string]map[string]string) (simulate.Scenario, error) {
+// outputSimulation prints ticks and score, unless standard output is where the report goes.
+func outputSimulation(out io.Writer, format outputFormat, result *simulate.Result, reports *reportFlags) error {
+	switch {
+	case reports.html == "-":
+		return nil
+	case format == tableOutput:
+		return printSimulation(out, result, terminalWidth(out))
+	}
+	return printValue(out, format, *result)
+}
+
+// readScenario reads a scenario file, or standard input for "-", and copies what it reads. A trace is looked for beside the file.
+func readScenario(in io.Reader, path string, classes map[string]map[string]string, text io.Writer) (simulate.Scenario, error) {
 	name, folder := "standard input", "."
 	if path != "-" {
 		file, err := os.Open(path)
@@ -116,7 +136,7 @@ func readScenario(in io.Reader, path string, classes map[string]map[string]strin
 		defer file.Close()
 		in, name, folder = file, path, filepath.Dir(path)
 	}
-	return scenario.Read(name, in, func(trace string) (io.ReadCloser, error) {
+	return scenario.Read(name, io.TeeReader(in, text), func(trace string) (io.ReadCloser, error) {
 		if !filepath.IsAbs(trace) {
 			trace = filepath.Join(folder, trace)
 		}

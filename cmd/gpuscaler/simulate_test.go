@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -188,7 +189,7 @@ func TestSimulateTrace(t *testing.T) {
 
 // Lines fit a terminal.
 func TestSimulationWidth(t *testing.T) {
-	s, err := readScenario(strings.NewReader(annotated), "-", nil)
+	s, err := readScenario(strings.NewReader(annotated), "-", nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

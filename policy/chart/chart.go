@@ -8,9 +8,11 @@ import (
 
 // Chart is panels on one time axis, and the stretches in which a reason held the replicas.
 type Chart struct {
-	Start, End time.Time
-	Panels     []Panel
-	Bands      []Band
+	// Title and Caption say what it is about, where nothing around it does. They may be empty.
+	Title, Caption string
+	Start, End     time.Time
+	Panels         []Panel
+	Bands          []Band
 }
 
 // Panel is lines that share a unit.
@@ -44,7 +46,7 @@ const (
 	Run Role = "run"
 )
 
-// Line is a value over time.
+// Line is a value over time. Those that come later are drawn above the others.
 type Line struct {
 	Name string
 	Role Role

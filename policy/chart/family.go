@@ -13,12 +13,12 @@ const (
 	Capacity Family = "capacity"
 	// Limits are windows, budgets and bounds that the policy asks for.
 	Limits Family = "limits"
-	// Hands are people, schedules and other programs.
-	Hands Family = "hands"
+	// Others are people, schedules and other programs.
+	Others Family = "others"
 )
 
 // Families returns the families in the order in which they are drawn.
-func Families() []Family { return []Family{Data, Capacity, Limits, Hands} }
+func Families() []Family { return []Family{Data, Capacity, Limits, Others} }
 
 // Text tells what the reasons of the family have in common.
 func (f Family) Text() string {
@@ -29,7 +29,7 @@ func (f Family) Text() string {
 		return "GPUs or pods are not there yet, or do not help"
 	case Limits:
 		return "windows, rate limits and bounds of the policy"
-	case Hands:
+	case Others:
 		return "people, schedules, pauses and other programs"
 	}
 	return ""
@@ -64,14 +64,14 @@ var meanings = map[policy.Reason]meaning{
 	policy.Idle:                {Limits, "no work has been seen for long enough: scaled to zero"},
 	policy.Activated:           {Limits, "work was seen at zero replicas: scaled up again"},
 
-	policy.Override:           {Hands, "a person set the replicas, which is respected for a while"},
-	policy.ReplicasReset:      {Hands, "an apply set the replicas back"},
-	policy.Paused:             {Hands, "paused by annotation"},
-	policy.Scheduled:          {Hands, "the schedule sets the bound"},
-	policy.Conflict:           {Hands, "another autoscaler or program changes the same replicas"},
-	policy.ScalingDisabled:    {Hands, "somebody set the replicas to 0, which stays"},
-	policy.DryRun:             {Hands, "dry run: decided, and not written"},
-	policy.InvalidAnnotations: {Hands, "the annotations are invalid"},
+	policy.Override:           {Others, "a person set the replicas, which is respected for a while"},
+	policy.ReplicasReset:      {Others, "an apply set the replicas back"},
+	policy.Paused:             {Others, "paused by annotation"},
+	policy.Scheduled:          {Others, "the schedule sets the bound"},
+	policy.Conflict:           {Others, "another autoscaler or program changes the same replicas"},
+	policy.ScalingDisabled:    {Others, "somebody set the replicas to 0, which stays"},
+	policy.DryRun:             {Others, "dry run: decided, and not written"},
+	policy.InvalidAnnotations: {Others, "the annotations are invalid"},
 }
 
 // FamilyOf returns the family of a reason that holds, empty for another.

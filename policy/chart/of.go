@@ -75,7 +75,9 @@ func replicas(rows []Row, usual time.Duration) Panel {
 	add := func(name string, role Role, value func(*Row) float64) {
 		p.Lines = append(p.Lines, line(rows, usual, Line{Name: name, Role: role, Step: true}, value))
 	}
-	add("loading or unschedulable", Pending, func(r *Row) float64 { return float64(r.Ready + r.Loading + r.Unschedulable) })
+	if slices.ContainsFunc(rows, func(r Row) bool { return r.Loading+r.Unschedulable > 0 }) {
+		add("loading or unschedulable", Pending, func(r *Row) float64 { return float64(r.Ready + r.Loading + r.Unschedulable) })
+	}
 	add("ready", Ready, func(r *Row) float64 { return float64(r.Ready) })
 	if slices.ContainsFunc(rows, func(r Row) bool { return r.Max > 0 }) {
 		add("minimum", Minimum, func(r *Row) float64 { return known(float64(r.Min), r.Max > 0) })
@@ -121,7 +123,6 @@ func signals(rows []Row) []policy.Signal {
 func signalPanel(rows []Row, s policy.Signal, usual time.Duration) Panel {
 	info, _ := s.Info()
 	p := Panel{Title: string(s), Unit: info.Unit, Max: info.Max}
-	p.Lines = append(p.Lines, line(rows, usual, Line{Name: string(s), Role: Value}, func(r *Row) float64 { return r.reading(s).Value }))
 	target := line(rows, usual, Line{Name: "target", Role: Target, Step: true}, func(r *Row) float64 {
 		t := r.reading(s).Target
 		return known(t, t > 0)
@@ -129,6 +130,7 @@ func signalPanel(rows []Row, s policy.Signal, usual time.Duration) Panel {
 	if slices.ContainsFunc(target.Points, func(p Point) bool { return !math.IsNaN(p.Value) }) {
 		p.Lines = append(p.Lines, target)
 	}
+	p.Lines = append(p.Lines, line(rows, usual, Line{Name: string(s), Role: Value}, func(r *Row) float64 { return r.reading(s).Value }))
 	return p
 }
 

@@ -10,6 +10,23 @@ import (
 type canvas struct {
 	painter *charts.Painter
 	palette *palette
+	// texts are where the texts are anchored, in the order in which they were drawn.
+	texts []anchored
+}
+
+// anchor is the part of a text that lies at its place. Whoever looks at an SVG may have other fonts, whose texts are wider.
+type anchor string
+
+const (
+	start  anchor = "start"
+	middle anchor = "middle"
+	end    anchor = "end"
+)
+
+// anchored is where a text lies, in the library's units.
+type anchored struct {
+	x  int
+	at anchor
 }
 
 // xy is a place. A place that is not a number interrupts a line.
@@ -25,14 +42,20 @@ func (c *canvas) rect(x0, y0, x1, y1 float64, color charts.Color) {
 	c.painter.FilledRect(units(x0), units(y0), units(x1), units(y1), color, charts.ColorTransparent, 0)
 }
 
-// text writes at a baseline, at most up to where the chart ends.
-func (c *canvas) text(s string, x, y, size float64, color charts.Color) {
-	c.painter.Text(s, units(x), units(y), 0, font(size, color))
-}
-
-// textEnd writes so that the text ends at x.
-func (c *canvas) textEnd(s string, x, y, size float64, color charts.Color) {
-	c.text(s, x-c.width(s, size), y, size, color)
+// text writes one line; y is that of its baseline.
+func (c *canvas) text(s string, x, y, size float64, color charts.Color, at anchor) {
+	if s == "" {
+		return // nor does the library draw it
+	}
+	left := x
+	switch at {
+	case middle:
+		left -= c.width(s, size) / 2
+	case end:
+		left -= c.width(s, size)
+	}
+	c.painter.Text(s, units(left), units(y), 0, font(size, color))
+	c.texts = append(c.texts, anchored{units(x), at})
 }
 
 // width is how wide a text is.
@@ -74,8 +97,9 @@ func (c *canvas) area(points []xy, base float64, color charts.Color) {
 	var part []charts.Point
 	flush := func() {
 		if len(part) > 1 {
-			first, last := part[0].X, part[len(part)-1].X
-			part = append(part, charts.Point{X: last, Y: units(base)}, charts.Point{X: first, Y: units(base)})
+			first, last := part[0], part[len(part)-1]
+			// The library closes no area by itself when it paints a picture.
+			part = append(part, charts.Point{X: last.X, Y: units(base)}, charts.Point{X: first.X, Y: units(base)}, first)
 			c.painter.FillArea(part, color)
 		}
 		part = nil

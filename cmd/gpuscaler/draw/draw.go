@@ -24,21 +24,22 @@ const scale = 2
 
 // SVG draws a chart as an SVG file of its own.
 func SVG(c chart.Chart, width int, theme Theme) ([]byte, error) {
-	text, err := render(c, width, theme, charts.ChartOutputSVG)
-	if err != nil {
-		return nil, err
-	}
-	return dress(text, &c), nil
+	var name bytes.Buffer
+	// Writing to memory does not fail.
+	_ = xml.EscapeText(&name, []byte(c.Text()))
+	return svg(c, width, theme, `role="img" aria-label="`+name.String()+`"`)
 }
 
 // PNG draws a chart as a picture of twice so many pixels, which is what screens show sharply.
 func PNG(c chart.Chart, width int, theme Theme) ([]byte, error) {
-	return render(c, width, theme, charts.ChartOutputPNG)
+	text, _, err := render(c, width, theme, charts.ChartOutputPNG)
+	return text, err
 }
 
-// Inline draws a chart as an SVG element whose colours are the CSS variables of the page around it: see Variables.
+// Inline draws a chart as an SVG element whose colours are the CSS variables of the page around it: see Variables. What it shows is
+// to be told beside it, as Chart.Text does.
 func Inline(c chart.Chart, width int) ([]byte, error) {
-	text, err := SVG(c, width, Light)
+	text, err := svg(c, width, Light, `aria-hidden="true"`)
 	if err != nil {
 		return nil, err
 	}
@@ -50,47 +51,54 @@ func Inline(c chart.Chart, width int) ([]byte, error) {
 	return []byte(strings.NewReplacer(pairs...).Replace(string(text))), nil
 }
 
-// render draws a chart in one of the library's formats.
-func render(c chart.Chart, width int, theme Theme, format string) ([]byte, error) {
+// svg draws a chart as SVG with some attributes.
+func svg(c chart.Chart, width int, theme Theme, attributes string) ([]byte, error) {
+	text, drawn, err := render(c, width, theme, charts.ChartOutputSVG)
+	if err != nil {
+		return nil, err
+	}
+	return dress(string(text), drawn, attributes), nil
+}
+
+// render draws a chart in one of the library's formats, and returns what it was drawn on too.
+func render(c chart.Chart, width int, theme Theme, format string) ([]byte, *canvas, error) {
 	if width < MinWidth || width > MaxWidth {
-		return nil, fmt.Errorf("a chart of %d pixels in width is not allowed: give %d to %d", width, MinWidth, MaxWidth)
+		return nil, nil, fmt.Errorf("a chart of %d pixels in width is not allowed: give %d to %d", width, MinWidth, MaxWidth)
 	}
 	p, ok := palettes[theme]
 	if !ok {
-		return nil, fmt.Errorf("theme %d is not known: give Light or Dark", theme)
+		return nil, nil, fmt.Errorf("theme %d is not known: give Light or Dark", theme)
 	}
 	measure := &canvas{painter: charts.NewPainter(charts.PainterOptions{OutputFormat: format, Width: 1, Height: 1}), palette: &p}
 	l := newLayout(c, float64(width), measure)
-	painter := charts.NewPainter(charts.PainterOptions{OutputFormat: format, Width: scale * width, Height: scale * int(l.height)})
-	l.draw(&canvas{painter: painter, palette: &p})
-	out, err := painter.Bytes()
+	size := charts.PainterOptions{OutputFormat: format, Width: scale * width, Height: units(l.height)}
+	drawn := &canvas{painter: charts.NewPainter(size), palette: &p}
+	l.draw(drawn)
+	out, err := drawn.painter.Bytes()
 	if err != nil {
-		return nil, fmt.Errorf("drawing a chart: %w", err)
+		return nil, nil, fmt.Errorf("drawing a chart: %w", err)
 	}
-	return out, nil
+	return out, drawn, nil
 }
 
-// dress gives the drawing its size, its name for those who do not see it, and the fonts of whoever looks at it.
-func dress(text []byte, c *chart.Chart) []byte {
-	var name bytes.Buffer
-	// Writing to memory does not fail.
-	_ = xml.EscapeText(&name, []byte(c.Text()))
-	head, rest, _ := bytes.Cut(text, []byte(">"))
-	view := between(string(head), `viewBox="0 0 `, `"`)
-	var width, height int
-	_, _ = fmt.Sscan(view, &width, &height)
-	start := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %s" role="img" aria-label="%s" font-family="%s">`,
-		width/scale, height/scale, view, name.String(), fonts)
-	body := strings.ReplaceAll(string(rest), ";font-family:'Roboto Medium',sans-serif", "")
-	return []byte(start + strings.ReplaceAll(body, "stroke:none;", "") + "\n")
-}
-
-// fonts are tried in this order.
+// fonts are tried in this order by who looks at an SVG.
 const fonts = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 
-// between returns what is between two texts.
-func between(s, before, after string) string {
-	_, s, _ = strings.Cut(s, before)
-	s, _, _ = strings.Cut(s, after)
-	return s
+// dress gives the library's SVG its size, its attributes, and the fonts of whoever looks at it.
+func dress(text string, drawn *canvas, attributes string) []byte {
+	_, body, _ := strings.Cut(text, ">")
+	body = strings.NewReplacer(";font-family:'Roboto Medium',sans-serif", "", "stroke:none;", "", "\n", " ").Replace(body)
+	var b strings.Builder
+	width, height := drawn.painter.Width(), drawn.painter.Height()
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="%s" %s>`,
+		width/scale, height/scale, width, height, fonts, attributes)
+	const opening = `<text x="`
+	parts := strings.Split(body, opening)
+	b.WriteString(parts[0])
+	for i, part := range parts[1:] {
+		_, rest, _ := strings.Cut(part, `"`)
+		fmt.Fprintf(&b, `<text text-anchor="%s" x="%d"%s`, drawn.texts[i].at, drawn.texts[i].x, rest)
+	}
+	b.WriteString("\n")
+	return []byte(b.String())
 }

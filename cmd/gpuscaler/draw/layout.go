@@ -6,20 +6,21 @@ import (
 
 // Sizes in pixels.
 const (
-	leftMargin, rightMargin  = 62.0, 16.0
+	leftMargin, rightMargin  = 64.0, 22.0
 	topMargin                = 6.0
 	firstHeight, panelHeight = 150.0, 104.0
 	panelGap                 = 14.0
 	lineHeight               = 18.0
 	bandHeight, bandGap      = 16.0, 3.0
 	axisHeight               = 40.0
-	titleSize, textSize      = 13.0, 11.5
-	bandSize                 = 10.5
+	titleSize, textSize      = 13.5, 12.0
+	bandSize                 = 11.0
 )
 
 // layout is where everything goes.
 type layout struct {
 	chart  chart.Chart
+	head   heading
 	width  float64
 	height float64
 	time   timeAxis
@@ -38,7 +39,8 @@ type stripRow struct {
 func newLayout(c chart.Chart, width float64, measure *canvas) *layout {
 	l := &layout{width: width, time: newTimeAxis(&c, leftMargin, width-rightMargin)}
 	l.chart = c.Thin(max(int(l.time.right-l.time.left)/2, 1))
-	y := topMargin
+	l.head = newHeading(c.Title, c.Caption, width, measure)
+	y := topMargin + l.head.height()
 	for i := range l.chart.Panels {
 		height := panelHeight
 		if i == 0 {
@@ -78,8 +80,9 @@ func (l *layout) placeStrip(y float64) float64 {
 // draw draws everything, what lies below first.
 func (l *layout) draw(c *canvas) {
 	c.rect(0, 0, l.width, l.height, c.palette.ground)
+	l.head.draw(c)
 	if len(l.panels) == 0 {
-		c.text("Nothing was decided in this time.", leftMargin, topMargin+lineHeight, titleSize, c.palette.muted)
+		c.text("Nothing was decided in this time.", leftMargin/4, topMargin+l.head.height()+lineHeight, titleSize, c.palette.muted, start)
 		return
 	}
 	ticks := l.time.ticks(70)
@@ -109,17 +112,17 @@ func (l *layout) tints(c *canvas, p *panelBox) {
 func (l *layout) drawStrip(c *canvas) {
 	for _, row := range l.strip {
 		color, _, _ := c.palette.family(row.family)
-		c.textEnd(string(row.family), leftMargin-8, row.top+12, textSize, c.palette.muted)
+		c.text(string(row.family), leftMargin-8, row.top+12, textSize, c.palette.muted, end)
 		for _, b := range row.bands {
 			from, to := l.time.x(b.From), l.time.x(b.To)
 			if to-from < 2 {
 				from = min(from, l.time.right-2)
 				to = from + 2
 			}
-			c.rect(from, row.top, to, row.top+bandHeight, color)
+			c.rect(from, row.top, max(to-1, from+2), row.top+bandHeight, color) // a gap tells two neighbours apart
 			// Other fonts than ours may be wider.
 			if width := c.width(string(b.Reason), bandSize); 1.15*width+8 < to-from {
-				c.text(string(b.Reason), from+4, row.top+12, bandSize, c.palette.onBand)
+				c.text(string(b.Reason), from+4, row.top+12, bandSize, c.palette.onBand, start)
 			}
 		}
 	}
@@ -131,9 +134,8 @@ func (l *layout) drawTimes(c *canvas, ticks []timeTick) {
 	for _, t := range ticks {
 		x := l.time.x(t.at)
 		c.line([]xy{{x, base}, {x, base + 4}}, c.palette.axis, 1, 0)
-		width := c.width(t.label, textSize)
-		c.text(t.label, min(x-width/2, l.width-width-1), base+16, textSize, c.palette.muted)
+		c.text(t.label, x, base+16, textSize, c.palette.muted, middle)
 	}
 	text := l.chart.Start.UTC().Format("2006-01-02 15:04:05") + " to " + l.chart.End.UTC().Format("2006-01-02 15:04:05") + " UTC"
-	c.textEnd(text, l.time.right, base+32, bandSize, c.palette.muted)
+	c.text(text, l.time.right, base+32, bandSize, c.palette.muted, end)
 }

@@ -96,10 +96,10 @@ func last(points []chart.Point) float64 {
 func (b *panelBox) draw(c *canvas, t *timeAxis, ticks []timeTick) {
 	for _, text := range b.title {
 		if text.muted {
-			c.text(text.text, text.at.x, text.at.y, textSize, c.palette.muted)
+			c.text(text.text, text.at.x, text.at.y, textSize, c.palette.muted, start)
 			continue
 		}
-		c.text(text.text, text.at.x, text.at.y, titleSize, c.palette.ink)
+		c.text(text.text, text.at.x, text.at.y, titleSize, c.palette.ink, start)
 	}
 	for i := range b.keys {
 		b.keys[i].draw(c)
@@ -148,7 +148,7 @@ func (b *panelBox) grid(c *canvas, t *timeAxis, ticks []timeTick) {
 			color = c.palette.axis
 		}
 		c.line([]xy{{t.left, y}, {t.right, y}}, color, 1, 0)
-		c.textEnd(number(v), t.left-8, y+4, textSize, c.palette.muted)
+		c.text(number(v), t.left-8, y+4, textSize, c.palette.muted, end)
 	}
 }
 
@@ -179,5 +179,5 @@ func (k *key) draw(c *canvas) {
 		width, dash := stroke(k.role)
 		c.line([]xy{{k.at.x, k.at.y - 4}, {k.at.x + swatch, k.at.y - 4}}, color, width, min(dash, 4))
 	}
-	c.text(k.text, k.at.x+swatch+6, k.at.y, textSize, c.palette.muted)
+	c.text(k.text, k.at.x+swatch+6, k.at.y, textSize, c.palette.muted, start)
 }

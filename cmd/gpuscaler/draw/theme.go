@@ -24,10 +24,10 @@ type palette struct {
 	ready, pending                 charts.Color
 	desired, replicas, limit       charts.Color
 	value, target                  charts.Color
-	// data, capacity, limits and hands are the families; the tints are laid under the panels.
-	data, capacity, limits, hands     charts.Color
-	dataTint, capacityTint, handsTint charts.Color
-	onBand, fourth, fifth             charts.Color
+	// data, capacity, limits and others are the families; the tints are laid under the panels.
+	data, capacity, limits, others     charts.Color
+	dataTint, capacityTint, othersTint charts.Color
+	onBand, fourth, fifth              charts.Color
 }
 
 var palettes = map[Theme]palette{
@@ -36,8 +36,8 @@ var palettes = map[Theme]palette{
 		ready: rgb(0xBBDAEC), pending: rgb(0xF5D08A),
 		desired: rgb(0x0B3C5D), replicas: rgb(0x8A5A83), limit: rgb(0x7B8794),
 		value: rgb(0x0072B2), target: rgb(0xC44E00),
-		data: rgb(0xD68FB5), capacity: rgb(0xE69F00), limits: rgb(0x9DB9CF), hands: rgb(0x3DB58F),
-		dataTint: rgb(0xF9EDF3), capacityTint: rgb(0xFDF4E1), handsTint: rgb(0xE6F5F0),
+		data: rgb(0xD68FB5), capacity: rgb(0xE69F00), limits: rgb(0x9DB9CF), others: rgb(0x3DB58F),
+		dataTint: rgb(0xF9EDF3), capacityTint: rgb(0xFDF4E1), othersTint: rgb(0xE6F5F0),
 		onBand: rgb(0x10171D), fourth: rgb(0x00805E), fifth: rgb(0xA8497F),
 	},
 	Dark: {
@@ -45,8 +45,8 @@ var palettes = map[Theme]palette{
 		ready: rgb(0x23506E), pending: rgb(0x79591D),
 		desired: rgb(0xB9E1F7), replicas: rgb(0xD9A3CF), limit: rgb(0x8695A3),
 		value: rgb(0x56B4E9), target: rgb(0xF28C4E),
-		data: rgb(0xD68FB6), capacity: rgb(0xE69F01), limits: rgb(0x86A6BF), hands: rgb(0x3DB590),
-		dataTint: rgb(0x2A1F27), capacityTint: rgb(0x292316), handsTint: rgb(0x152822),
+		data: rgb(0xD68FB6), capacity: rgb(0xE69F01), limits: rgb(0x86A6BF), others: rgb(0x3DB590),
+		dataTint: rgb(0x2A1F27), capacityTint: rgb(0x292316), othersTint: rgb(0x152822),
 		onBand: rgb(0x10171E), fourth: rgb(0x35C39A), fifth: rgb(0xE08FBD),
 	},
 }
@@ -67,8 +67,8 @@ func (p *palette) named() []named {
 		{"ground", p.ground}, {"ink", p.ink}, {"muted", p.muted}, {"grid", p.grid}, {"axis", p.axis},
 		{"ready", p.ready}, {"pending", p.pending}, {"desired", p.desired}, {"replicas", p.replicas}, {"limit", p.limit},
 		{"value", p.value}, {"target", p.target},
-		{"data", p.data}, {"capacity", p.capacity}, {"limits", p.limits}, {"hands", p.hands},
-		{"data-tint", p.dataTint}, {"capacity-tint", p.capacityTint}, {"hands-tint", p.handsTint},
+		{"data", p.data}, {"capacity", p.capacity}, {"limits", p.limits}, {"others", p.others},
+		{"data-tint", p.dataTint}, {"capacity-tint", p.capacityTint}, {"others-tint", p.othersTint},
 		{"on-band", p.onBand}, {"fourth", p.fourth}, {"fifth", p.fifth},
 	}
 }
@@ -102,8 +102,8 @@ func (p *palette) family(f chart.Family) (color, tint charts.Color, ok bool) {
 		return p.data, p.dataTint, true
 	case chart.Capacity:
 		return p.capacity, p.capacityTint, true
-	case chart.Hands:
-		return p.hands, p.handsTint, true
+	case chart.Others:
+		return p.others, p.othersTint, true
 	}
 	return p.limits, p.ground, false
 }
