@@ -2,6 +2,7 @@ package controller
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -95,15 +96,33 @@ func TestServeHistory(t *testing.T) {
 	c.Tick(t.Context(), noon)
 	for path, want := range map[string]int{"": 200, "?since=1h": 200, "?since=-1h": 400, "?since=yesterday": 400} {
 		w := httptest.NewRecorder()
-		c.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/workloads/team-00/model-server-00000/history"+path, nil))
+		c.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/api/v1/workloads/team-00/model-server-00000/history"+path, nil))
 		var h History
 		if w.Code != want || want == 200 && (json.Unmarshal(w.Body.Bytes(), &h) != nil || len(h.Records) != 1 || h.Name == "") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
 	w := httptest.NewRecorder()
-	c.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/workloads/team-00/nobody/history", nil))
+	c.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/api/v1/workloads/team-00/nobody/history", nil))
 	if w.Code != 404 {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// TestTraceWidens: a signal that is asked for later has no values before.
+func TestTraceWidens(t *testing.T) {
+	target := &target{}
+	var h history
+	for i, signals := range [][]policy.SignalDecision{
+		{{Signal: policy.QueueDepth, Value: 3, Target: 2, Sampled: 1}},
+		{{Signal: policy.KVCache, Value: 70, Target: 80, Sampled: 1}, {Signal: policy.QueueDepth, Target: 2}},
+	} {
+		target.decision = policy.Decision{Time: noon.Add(time.Duration(i) * time.Minute), Current: 70000, Signals: signals}
+		h.trace.add(target, 5*time.Second, 1)
+	}
+	rows := (&Workload{history: &h}).Rows()
+	got := fmt.Sprint(rows[0].Signals, rows[1].Signals, rows[0].Replicas)
+	if want := "[{queue-depth 3 2} {kv-cache NaN 0}] [{queue-depth NaN 2} {kv-cache 70 80}] 65535"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

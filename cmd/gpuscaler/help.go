@@ -41,17 +41,53 @@ func asCalled(cmd *cobra.Command, example string) string {
 	return strings.Join(lines, "\n")
 }
 
-// printCommands lists the commands below one.
+// groups are the commands in the order in which somebody new needs them, under what they are for.
+var groups = []struct {
+	title string
+	names []string
+}{
+	{"See before you trust", []string{"check", "simulate", "doctor", "plan", "explain", "backtest"}},
+	{"Move and run", []string{"import", "run", "get"}},
+	{"Other", []string{"completion", "help", "version"}},
+}
+
+// printCommands lists the commands below one, those of the root by what they are for.
 func printCommands(out io.Writer, cmd *cobra.Command) {
 	if !cmd.HasAvailableSubCommands() {
 		return
 	}
-	fmt.Fprint(out, "\nCommands:\n")
-	for _, sub := range cmd.Commands() {
-		if sub.IsAvailableCommand() || sub.Name() == "help" {
-			fmt.Fprintf(out, "  %-*s %s\n", sub.NamePadding(), sub.Name(), sub.Short)
+	if cmd.HasParent() {
+		fmt.Fprint(out, "\nCommands:\n")
+		for _, sub := range cmd.Commands() {
+			printCommand(out, sub)
+		}
+		return
+	}
+	for _, group := range groups {
+		fmt.Fprintf(out, "\n%s:\n", group.title)
+		for _, name := range group.names {
+			if sub, _, err := cmd.Find([]string{name}); err == nil && sub != cmd {
+				printCommand(out, sub)
+			}
 		}
 	}
+}
+
+// printCommand lists one command.
+func printCommand(out io.Writer, sub *cobra.Command) {
+	if sub.IsAvailableCommand() || sub.Name() == "help" {
+		fmt.Fprintf(out, "  %-*s %s\n", sub.NamePadding(), sub.Name(), sub.Short)
+	}
+}
+
+// printWelcome is what the program says when it is called without a command.
+func printWelcome(cmd *cobra.Command, _ []string) error {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "%s\n\nExample:\n%s\n", strings.TrimSpace(cmd.Long), asCalled(cmd, cmd.Example))
+	printCommands(out, cmd)
+	name := cmd.Root().DisplayName()
+	fmt.Fprintf(out, "\n'%s COMMAND --help' tells more of a command, and '%s --help' lists the flags of all.\n", name, name)
+	return nil
 }
 
 // printFlags lists the flags of a command: its own, then those of every command.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	neturl "net/url"
+	"strings"
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/controller"
@@ -36,29 +38,45 @@ func controllerURLProblem(url string) error {
 // errNoController says that there is no running controller to ask.
 var errNoController = errors.New("--controller-url is empty")
 
-// recall asks the running controller, through the API server's service proxy and with the caller's rights, what it remembers.
-func recall(ctx context.Context, c *cluster, url string) (controller.Memory, error) {
+// askController gets a path of the running controller, through the API server's service proxy and with the caller's rights.
+func askController(ctx context.Context, c *cluster, url, path string) ([]byte, error) {
 	endpoint, err := metrics.ParseURL(url)
 	if err != nil {
-		return controller.Memory{}, err
+		return nil, err
 	}
 	if endpoint.Kind != metrics.KubeEndpoint {
-		return controller.Memory{}, errNoController
+		return nil, errNoController
 	}
 	ctx, cancel := context.WithTimeout(ctx, recallPatience)
 	defer cancel()
-	body, err := c.client.CoreV1().RESTClient().Get().AbsPath(endpoint.ProxyPath(), "api/v1/states").MaxRetries(0).Stream(ctx)
+	path, query, _ := strings.Cut(path, "?")
+	request := c.client.CoreV1().RESTClient().Get().AbsPath(endpoint.ProxyPath(), path).MaxRetries(0)
+	if values, err := neturl.ParseQuery(query); err == nil {
+		for key := range values {
+			request = request.Param(key, values.Get(key))
+		}
+	}
+	body, err := request.Stream(ctx)
 	if err != nil {
-		return controller.Memory{}, fmt.Errorf("asking the controller at %s: %w", url, err)
+		return nil, fmt.Errorf("asking the controller at %s: %w", url, err)
 	}
 	defer body.Close()
 	text, err := io.ReadAll(io.LimitReader(body, maxMemory+1))
-	if err != nil {
-		return controller.Memory{}, fmt.Errorf("reading the controller's reply: %w", err)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the controller's reply: %w", err)
+	case len(text) > maxMemory:
+		return nil, fmt.Errorf("the controller's reply is over %d bytes", maxMemory)
 	}
+	return text, nil
+}
+
+// recall asks the running controller what it remembers.
+func recall(ctx context.Context, c *cluster, url string) (controller.Memory, error) {
 	var memory controller.Memory
-	if len(text) > maxMemory {
-		return memory, fmt.Errorf("the controller's reply is over %d bytes", maxMemory)
+	text, err := askController(ctx, c, url, "api/v1/states")
+	if err != nil {
+		return memory, err
 	}
 	if err := json.Unmarshal(text, &memory); err != nil {
 		return controller.Memory{}, fmt.Errorf("reading the controller's reply: %w", err)

@@ -58,14 +58,15 @@ func newRootCommand(program string, in io.Reader, out, errOut io.Writer) *cobra.
 		Long: `gpuscaler reads GPU and inference metrics, decides how many replicas each annotated
 Deployment needs, and patches its scale. A Deployment opts in with the annotation
 gpuscaler.io/enabled: "true".`,
-		Example: `  gpuscaler check deployment.yaml                   # are the annotations right?
-  gpuscaler run --dry-run --prometheus-url auto     # what would it do in this cluster? Writes nothing
-  gpuscaler run --prometheus-url http://prometheus.monitoring:9090`,
+		Example: `  gpuscaler check deployment.yaml             # are the annotations right?
+  gpuscaler doctor -A                         # do the metrics arrive, are there rights, GPUs, conflicts?
+  gpuscaler run --dry-run                     # what would it do in this cluster? Writes nothing
+  gpuscaler explain deployment/llm -n prod    # why is it what it is, and what would change it?`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: program},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          knownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          printWelcome,
 
 		SuggestionsMinimumDistance: 2,
 	}
@@ -76,6 +77,7 @@ gpuscaler.io/enabled: "true".`,
 	g.completeFlags(root)
 	root.AddCommand(
 		newCheckCommand(g),
+		newGetCommand(g),
 		newPlanCommand(g),
 		newRunCommand(g),
 		newSimulateCommand(g),

@@ -68,14 +68,16 @@ func TestHelp(t *testing.T) {
 		if got.code != 0 || !strings.HasPrefix(got.out, "Example:\n  ") || !strings.Contains(example, cmd.CommandPath()) {
 			t.Errorf("%q begins with\n%s", args, example)
 		}
+		if cmd.Parent() != nil && cmd.Parent().Name() == "gpuscaler" && cmd.Name() != "completion" {
+			golden(t, "help-"+cmd.Name()+".golden", got.String())
+		}
 		for _, sub := range cmd.Commands() {
 			walk(sub)
 		}
 	}
 	walk(newRootCommand("gpuscaler", nil, io.Discard, io.Discard))
-	golden(t, "help-plan.golden", invoke(t, "", "plan", "--help").String())
-	golden(t, "help-run.golden", invoke(t, "", "run", "--help").String())
-	golden(t, "help-check.golden", invoke(t, "", "check", "--help").String())
+	golden(t, "welcome.golden", invoke(t, "").String())
+	golden(t, "help.golden", invoke(t, "", "--help").String())
 }
 
 // TestPlugin calls the program as kubectl calls its plugins.
@@ -172,5 +174,22 @@ func TestProcess(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("run goes on after SIGTERM")
+	}
+}
+
+// TestEveryCommandIsListed wants each command in one of the groups of the help.
+func TestEveryCommandIsListed(t *testing.T) {
+	for _, cmd := range newRootCommand("gpuscaler", nil, io.Discard, io.Discard).Commands() {
+		n := 0
+		for _, group := range groups {
+			for _, name := range group.names {
+				if name == cmd.Name() {
+					n++
+				}
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s is in %d groups", cmd.Name(), n)
+		}
 	}
 }
