@@ -27,7 +27,7 @@ func meaning(r policy.Reason) string {
 
 // holders say in a word or two what holds, for each family of reasons.
 var holders = map[chart.Family]string{
-	chart.Data: "by missing data", chart.Capacity: "by capacity", chart.Limits: "by its limits", chart.Hands: "by other hands",
+	chart.Data: "by missing data", chart.Capacity: "by capacity", chart.Limits: "by its limits", chart.Others: "by others",
 }
 
 // number prints a reading: three digits are enough to look at.
