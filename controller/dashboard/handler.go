@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -85,9 +86,14 @@ func (d *Dashboard) chart(w http.ResponseWriter, r *http.Request) {
 
 // asset serves what the pages are dressed with. A page that is new must not meet an old one.
 func asset(w http.ResponseWriter, r *http.Request) {
+	name := "assets/" + r.PathValue("name")
+	if _, err := fs.Stat(files, name); err != nil {
+		lost(w, r)
+		return
+	}
 	secure(w.Header(), securityPolicy)
 	w.Header().Set("Cache-Control", "no-cache")
-	http.ServeFileFS(w, r, files, "assets/"+r.PathValue("name"))
+	http.ServeFileFS(w, r, files, name)
 }
 
 // lost answers whatever nobody else does.
