@@ -229,9 +229,3 @@ func (s *Span) parseBound(text string) error {
 	}
 	return nil
 }
-
-// Bounds returns the minimum and the maximum of replicas at a time, the schedule counted in.
-func (s *Spec) Bounds(now time.Time) (lowest, highest int) {
-	b := s.bounds(now)
-	return b.minimum, b.maximum
-}

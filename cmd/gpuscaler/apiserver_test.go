@@ -36,6 +36,8 @@ type apiServer struct {
 	queries  []string                    // of Prometheus
 	// prometheus answers its queries.
 	prometheus http.HandlerFunc
+	// controller answers as the running one, nil if there is none.
+	controller http.HandlerFunc
 }
 
 // newAPIServer starts a server and writes a kubeconfig for it.
@@ -127,6 +129,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code := s.refused[parts[0]]
 	s.mu.Unlock()
 	switch {
+	case len(parts) > 3 && parts[2] == "proxy" && parts[1] == "gpuscaler:8080" && s.controller == nil:
+		status(w, http.StatusNotFound, metav1.StatusReasonNotFound, `services "gpuscaler" not found`)
+	case len(parts) > 3 && parts[2] == "proxy" && parts[1] == "gpuscaler:8080":
+		s.controller(w, r)
 	case len(parts) > 3 && parts[2] == "proxy":
 		s.prometheus(w, r)
 	case r.Method != http.MethodGet:

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +69,7 @@ There is no custom resource that kubectl get could list: all is in the Deploymen
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "list all namespaces")
 	flags.StringVarP(&o.selector, "selector", "l", "", "label `selector` of the Deployments, as with kubectl get -l")
-	flags.StringVar(&o.controllerURL, "controller-url", defaultControllerURL, "`URL` of the running controller, as kube://NAMESPACE/SERVICE:PORT; empty to ask none")
+	addControllerURL(flags, &o.controllerURL)
 	flags.StringVar(&o.classes.classes, "classes", "", "`file` that defines classes: sets of annotations that a Deployment takes over by naming one")
 	return cmd
 }
@@ -162,13 +161,9 @@ func list(d *appsv1.Deployment, settings policy.Settings) listed {
 
 // ask fills in what the running controller decided last.
 func (l *listing) ask(ctx context.Context, c *cluster, url string) error {
-	text, err := askController(ctx, c, url, "api/v1/workloads")
-	if err != nil {
-		return err
-	}
 	var report controller.Report
-	if err := json.Unmarshal(text, &report); err != nil {
-		return fmt.Errorf("reading the controller's reply: %w", err)
+	if err := askController(ctx, c, url, nil, &report, "api/v1/workloads"); err != nil {
+		return err
 	}
 	decisions := map[string]*controller.WorkloadReport{}
 	for i := range report.Workloads {

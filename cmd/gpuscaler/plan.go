@@ -27,6 +27,8 @@ type planOptions struct {
 	deployment string
 	// controllerURL is where the running controller is asked what it remembers, empty not to ask.
 	controllerURL string
+	// silent is why the running controller is known not to answer, nil if that is not known.
+	silent error
 }
 
 func newPlanCommand(g *globals) *cobra.Command {
@@ -59,7 +61,7 @@ plan is called approximate.`,
 	o.addFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "look at all namespaces")
 	cmd.ValidArgsFunction = g.completeDeployments
-	cmd.Flags().StringVar(&o.controllerURL, "controller-url", defaultControllerURL, "`URL` of the running controller, as kube://NAMESPACE/SERVICE:PORT; empty to ask none")
+	addControllerURL(cmd.Flags(), &o.controllerURL)
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "decide again at every interval")
 	return cmd
 }
@@ -102,28 +104,33 @@ func (o *planOptions) problems() []error {
 // plan shows what a controller would do.
 func (o *planOptions) plan(cmd *cobra.Command, g *globals, c *cluster) error {
 	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	files, err := o.admin.read()
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(errOut, "Looking at %s of %s\n", o.scope(c), c.describe())
 	view := newFollower(out, g.output, nobody(o.scope(c)))
-	log := g.log.quietLogger(view.logTo(errOut))
-	s, err := o.connect(ctx, c, errOut, func(ctx context.Context) error { return o.try(ctx, c) })
+	scaler, s, err := o.scaler(ctx, g, c, view.logTo(errOut), errOut)
 	if err != nil {
 		return err
 	}
+	return o.show(ctx, scaler, s, c, view, errOut)
+}
+
+// scaler makes a controller that writes nothing, and the source that it reads.
+func (o *planOptions) scaler(ctx context.Context, g *globals, c *cluster, logTo, errOut io.Writer) (*controller.Controller, *source, error) {
+	files, err := o.admin.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := o.connect(ctx, c, errOut, func(ctx context.Context) error { return o.try(ctx, c) })
+	if err != nil {
+		return nil, nil, err
+	}
 	fmt.Fprintf(errOut, "Prometheus: %s\n", s.name)
-	options := o.controllerOptions(c, &files, s, log)
+	options := o.controllerOptions(c, &files, s, g.log.quietLogger(logTo))
 	options.DryRun, options.Namespaces = true, o.namespaces(c)
 	if o.deployment != "" {
 		options.Select = func(_, name string) bool { return name == o.deployment }
 	}
 	scaler, err := controller.New(options)
-	if err != nil {
-		return err
-	}
-	return o.show(ctx, scaler, s, c, view, errOut)
+	return scaler, s, err
 }
 
 // scope tells what is looked at.
@@ -165,9 +172,12 @@ func (o *planOptions) try(ctx context.Context, c *cluster) error {
 
 // show decides and prints, once or again and again.
 func (o *planOptions) show(ctx context.Context, scaler *controller.Controller, s *source, c *cluster, view *follower, errOut io.Writer) error {
-	snapshot, err := o.first(ctx, scaler, s, c, errOut)
+	snapshot, history, err := o.first(ctx, scaler, s, c, errOut)
 	if err != nil {
 		return err
+	}
+	if len(snapshot.Workloads) > 0 {
+		fmt.Fprintln(errOut, history)
 	}
 	if !o.watch {
 		return view.once(snapshot, errOut)
@@ -187,29 +197,26 @@ func (o *planOptions) show(ctx context.Context, scaler *controller.Controller, s
 	}
 }
 
-// first makes the first pass.
-func (o *planOptions) first(ctx context.Context, scaler *controller.Controller, s *source, c *cluster, errOut io.Writer) (*controller.Snapshot, error) {
+// first makes the first pass. It tells too where what happened before comes from.
+func (o *planOptions) first(ctx context.Context, scaler *controller.Controller, s *source, c *cluster, errOut io.Writer) (*controller.Snapshot, string, error) {
 	stop := progress(errOut, isTerminal(errOut), "reading the cluster and what happened before")
 	defer stop()
 	if err := scaler.Sync(ctx, syncPatience); err != nil {
-		return nil, fmt.Errorf("reading the cluster: %w", err)
+		return nil, "", fmt.Errorf("reading the cluster: %w", err)
 	}
 	now := time.Now()
 	history := o.remember(ctx, scaler, s, c, now)
 	snapshot := scaler.Tick(ctx, now)
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if len(snapshot.Workloads) > 0 {
-		fmt.Fprintln(errOut, history)
-	}
-	return snapshot, nil
+	return snapshot, history, ctx.Err()
 }
 
 // remember takes over what the running controller remembers, or else fills it in from Prometheus' history. It returns which, in
 // words.
 func (o *planOptions) remember(ctx context.Context, scaler *controller.Controller, s *source, c *cluster, now time.Time) string {
-	memory, err := recall(ctx, c, o.controllerURL)
+	memory, err := controller.Memory{}, o.silent
+	if err == nil {
+		memory, err = recall(ctx, c, o.controllerURL)
+	}
 	if err == nil {
 		unknown := scaler.Recall(memory)
 		if unknown == 0 {

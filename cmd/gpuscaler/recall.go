@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	neturl "net/url"
-	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/gpuscaler/gpuscaler/controller"
 	"github.com/gpuscaler/gpuscaler/metrics"
@@ -22,6 +22,11 @@ const (
 	// maxMemory bounds the reply: a target takes some kilobytes.
 	maxMemory = 64 << 20
 )
+
+// addControllerURL adds the flag that says where the running controller is.
+func addControllerURL(flags *pflag.FlagSet, url *string) {
+	flags.StringVar(url, "controller-url", defaultControllerURL, "`URL` of the running controller, as kube://NAMESPACE/SERVICE:PORT; empty to ask none")
+}
 
 // controllerURLProblem returns what is wrong with --controller-url, nil if nothing is.
 func controllerURLProblem(url string) error {
@@ -38,51 +43,47 @@ func controllerURLProblem(url string) error {
 // errNoController says that there is no running controller to ask.
 var errNoController = errors.New("--controller-url is empty")
 
-// askController gets a path of the running controller, through the API server's service proxy and with the caller's rights.
-func askController(ctx context.Context, c *cluster, url, path string) ([]byte, error) {
-	endpoint, err := metrics.ParseURL(url)
-	if err != nil {
-		return nil, err
-	}
-	if endpoint.Kind != metrics.KubeEndpoint {
-		return nil, errNoController
-	}
-	ctx, cancel := context.WithTimeout(ctx, recallPatience)
-	defer cancel()
-	path, query, _ := strings.Cut(path, "?")
-	request := c.client.CoreV1().RESTClient().Get().AbsPath(endpoint.ProxyPath(), path).MaxRetries(0)
-	if values, err := neturl.ParseQuery(query); err == nil {
-		for key := range values {
-			request = request.Param(key, values.Get(key))
-		}
-	}
-	body, err := request.Stream(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("asking the controller at %s: %w", url, err)
-	}
-	defer body.Close()
-	text, err := io.ReadAll(io.LimitReader(body, maxMemory+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("reading the controller's reply: %w", err)
-	case len(text) > maxMemory:
-		return nil, fmt.Errorf("the controller's reply is over %d bytes", maxMemory)
-	}
-	return text, nil
-}
-
 // recall asks the running controller what it remembers.
 func recall(ctx context.Context, c *cluster, url string) (controller.Memory, error) {
 	var memory controller.Memory
-	text, err := askController(ctx, c, url, "api/v1/states")
-	if err != nil {
-		return memory, err
-	}
-	if err := json.Unmarshal(text, &memory); err != nil {
-		return controller.Memory{}, fmt.Errorf("reading the controller's reply: %w", err)
+	if err := askController(ctx, c, url, nil, &memory, "api/v1/states"); err != nil {
+		return controller.Memory{}, err
 	}
 	if memory.Time.IsZero() {
 		return controller.Memory{}, fmt.Errorf("what answers at %s has made no decision yet", url)
 	}
 	return memory, nil
+}
+
+// askController asks the running controller, through the API server's service proxy and with the caller's rights.
+func askController(ctx context.Context, c *cluster, url string, params map[string]string, reply any, path ...string) error {
+	endpoint, err := metrics.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	if endpoint.Kind != metrics.KubeEndpoint {
+		return errNoController
+	}
+	ctx, cancel := context.WithTimeout(ctx, recallPatience)
+	defer cancel()
+	request := c.client.CoreV1().RESTClient().Get().AbsPath(append([]string{endpoint.ProxyPath()}, path...)...).MaxRetries(0)
+	for name, value := range params {
+		request.Param(name, value)
+	}
+	body, err := request.Stream(ctx)
+	if err != nil {
+		return fmt.Errorf("asking the controller at %s: %w", url, err)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxMemory+1))
+	if err != nil {
+		return fmt.Errorf("reading the controller's reply: %w", err)
+	}
+	if len(text) > maxMemory {
+		return fmt.Errorf("the controller's reply is over %d bytes", maxMemory)
+	}
+	if err := json.Unmarshal(text, reply); err != nil {
+		return fmt.Errorf("reading the controller's reply: %w", err)
+	}
+	return nil
 }

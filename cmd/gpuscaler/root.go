@@ -77,6 +77,7 @@ gpuscaler.io/enabled: "true".`,
 	g.completeFlags(root)
 	root.AddCommand(
 		newCheckCommand(g),
+		newExplainCommand(g),
 		newGetCommand(g),
 		newPlanCommand(g),
 		newRunCommand(g),

@@ -133,13 +133,12 @@ func (t *simulationTable) cells(tick *simulate.Tick) []string {
 		}
 		cells = append(cells, text)
 	}
-	return append(cells, stages(tick), strconv.Itoa(tick.Desired), string(tick.Reason))
+	return append(cells, stages([]int{tick.Recommended, tick.Guarded, tick.Stabilized, tick.Limited}, tick.Desired), strconv.Itoa(tick.Desired), string(tick.Reason))
 }
 
 // stages are the numbers on the way to the desired one, if they are not all that one.
-func stages(t *simulate.Tick) string {
-	numbers := []int{t.Recommended, t.Guarded, t.Stabilized, t.Limited}
-	if !slices.ContainsFunc(numbers, func(n int) bool { return n != t.Desired }) {
+func stages(numbers []int, desired int) string {
+	if !slices.ContainsFunc(numbers, func(n int) bool { return n != desired }) {
 		return ""
 	}
 	texts := make([]string, len(numbers))

@@ -136,7 +136,7 @@ func (s *scrapers) remove(p *prom.Server) {
 
 // startPrometheus starts a Prometheus that scrapes the fleet each second. With honorLabels the scraped labels win, as
 // with honorLabels: true in a ServiceMonitor.
-func startPrometheus(t *testing.T, honorLabels bool) *prom.Server {
+func startPrometheus(t testing.TB, honorLabels bool) *prom.Server {
 	t.Helper()
 	jobs := append(prom.DefaultJobs(), prom.Job{Name: "gateway", Source: fleet.SourceGateway})
 	for i := range jobs {

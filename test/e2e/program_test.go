@@ -141,7 +141,7 @@ func get(url string) ([]byte, error) {
 }
 
 // command runs the program to its end and returns what it printed.
-func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
+func command(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

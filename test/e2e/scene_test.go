@@ -25,7 +25,7 @@ type deployment struct {
 }
 
 // namespace makes a new one.
-func namespace(t *testing.T, name string) string {
+func namespace(t testing.TB, name string) string {
 	t.Helper()
 	ns, err := cluster.Namespace(t.Context(), name)
 	if err != nil {

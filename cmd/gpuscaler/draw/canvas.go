@@ -89,8 +89,16 @@ func (c *canvas) line(points []xy, color charts.Color, width, dash float64) {
 		c.painter.DashedLineStroke(at, color, width*scale, []float64{dash * scale, dash * scale * 0.75})
 		return
 	}
+	// The library takes time in the square of a line's points to paint a picture, so a long line is painted piece by piece.
+	for len(at) > piece {
+		c.painter.LineStroke(at[:piece], color, width*scale)
+		at = at[piece-1:]
+	}
 	c.painter.LineStroke(at, color, width*scale)
 }
+
+// piece is how many points are painted at once.
+const piece = 100
 
 // area fills what is between a line and a base.
 func (c *canvas) area(points []xy, base float64, color charts.Color) {

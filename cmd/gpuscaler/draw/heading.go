@@ -16,7 +16,7 @@ func newHeading(title, caption string, width float64, measure *canvas) heading {
 	line := ""
 	for _, word := range strings.Fields(caption) {
 		longer := strings.TrimSpace(line + " " + word)
-		if line != "" && 1.1*measure.width(longer, textSize) > width-leftMargin/4-rightMargin {
+		if line != "" && wider*measure.width(longer, textSize) > width-leftMargin/4-rightMargin {
 			h.caption = append(h.caption, line)
 			longer = word
 		}

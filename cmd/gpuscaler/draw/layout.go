@@ -15,6 +15,8 @@ const (
 	axisHeight               = 40.0
 	titleSize, textSize      = 13.5, 12.0
 	bandSize                 = 11.0
+	// wider is how much wider a text may be in another font than ours.
+	wider = 1.15
 )
 
 // layout is where everything goes.
@@ -120,8 +122,7 @@ func (l *layout) drawStrip(c *canvas) {
 				to = from + 2
 			}
 			c.rect(from, row.top, max(to-1, from+2), row.top+bandHeight, color) // a gap tells two neighbours apart
-			// Other fonts than ours may be wider.
-			if width := c.width(string(b.Reason), bandSize); 1.15*width+8 < to-from {
+			if width := c.width(string(b.Reason), bandSize); wider*width+8 < to-from {
 				c.text(string(b.Reason), from+4, row.top+12, bandSize, c.palette.onBand, start)
 			}
 		}
@@ -134,7 +135,11 @@ func (l *layout) drawTimes(c *canvas, ticks []timeTick) {
 	for _, t := range ticks {
 		x := l.time.x(t.at)
 		c.line([]xy{{x, base}, {x, base + 4}}, c.palette.axis, 1, 0)
-		c.text(t.label, x, base+16, textSize, c.palette.muted, middle)
+		at := middle
+		if x+wider*c.width(t.label, textSize)/2 > l.width {
+			x, at = l.width-1, end
+		}
+		c.text(t.label, x, base+16, textSize, c.palette.muted, at)
 	}
 	text := l.chart.Start.UTC().Format("2006-01-02 15:04:05") + " to " + l.chart.End.UTC().Format("2006-01-02 15:04:05") + " UTC"
 	c.text(text, l.time.right, base+32, bandSize, c.palette.muted, end)

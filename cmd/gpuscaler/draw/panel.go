@@ -35,14 +35,14 @@ func newPanelBox(p *chart.Panel, top, height float64, t timeAxis, measure *canva
 	b := panelBox{panel: p, top: top}
 	x, y := t.left, top+13
 	b.title = append(b.title, placedText{text: p.Title, at: xy{x, y}})
-	x += 1.1*measure.width(p.Title, titleSize) + 8
+	x += wider*measure.width(p.Title, titleSize) + 8
 	if p.Unit != "" {
 		b.title = append(b.title, placedText{text: p.Unit, at: xy{x, y}, muted: true})
-		x += 1.1*measure.width(p.Unit, textSize) + 8
+		x += wider*measure.width(p.Unit, textSize) + 8
 	}
 	x += 8
 	for _, k := range keys(p) {
-		width := swatch + 6 + 1.1*measure.width(k.text, textSize)
+		width := swatch + 6 + wider*measure.width(k.text, textSize)
 		if x+width > t.right && x > t.left {
 			x, y = t.left, y+lineHeight
 		}

@@ -64,12 +64,28 @@ type named struct {
 // named lists the colours.
 func (p *palette) named() []named {
 	return []named{
-		{"ground", p.ground}, {"ink", p.ink}, {"muted", p.muted}, {"grid", p.grid}, {"axis", p.axis},
-		{"ready", p.ready}, {"pending", p.pending}, {"desired", p.desired}, {"replicas", p.replicas}, {"limit", p.limit},
-		{"value", p.value}, {"target", p.target},
-		{"data", p.data}, {"capacity", p.capacity}, {"limits", p.limits}, {"others", p.others},
-		{"data-tint", p.dataTint}, {"capacity-tint", p.capacityTint}, {"others-tint", p.othersTint},
-		{"on-band", p.onBand}, {"fourth", p.fourth}, {"fifth", p.fifth},
+		{"ground", p.ground},
+		{"ink", p.ink},
+		{"muted", p.muted},
+		{"grid", p.grid},
+		{"axis", p.axis},
+		{"ready", p.ready},
+		{"pending", p.pending},
+		{"desired", p.desired},
+		{"replicas", p.replicas},
+		{"limit", p.limit},
+		{"value", p.value},
+		{"target", p.target},
+		{"data", p.data},
+		{"capacity", p.capacity},
+		{"limits", p.limits},
+		{"others", p.others},
+		{"data-tint", p.dataTint},
+		{"capacity-tint", p.capacityTint},
+		{"others-tint", p.othersTint},
+		{"on-band", p.onBand},
+		{"fourth", p.fourth},
+		{"fifth", p.fifth},
 	}
 }
 
