@@ -1,8 +1,11 @@
 package controller
 
 import (
+	"time"
+
 	"github.com/gpuscaler/gpuscaler/controller/dashboard"
 	"github.com/gpuscaler/gpuscaler/policy/chart"
+	"github.com/gpuscaler/gpuscaler/policy/explain"
 )
 
 // pages give the dashboard what it shows.
@@ -25,7 +28,7 @@ func (p pages) Detail(namespace, name string) *dashboard.Detail {
 	if w == nil {
 		return nil
 	}
-	d := &dashboard.Detail{Workload: w.shown(), Time: s.Time, Annotations: w.valid, Past: w.past}
+	d := &dashboard.Detail{Workload: w.shown(), Time: s.Time, Annotations: w.valid, Past: w.past, Story: w.story}
 	if draw, rows := p.c.options.Chart, w.Rows(); draw != nil && len(rows) > 0 {
 		d.Chart = func(width int, dark bool) ([]byte, error) { return draw(chart.Of(rows), width, dark) }
 		d.ChartText = func() string { return chart.Of(rows).Text() }
@@ -54,4 +57,12 @@ func (w *Workload) past(skip, n int) (total int, list []dashboard.Stretch) {
 		list = append(list, dashboard.Stretch{First: kept[i].decision, Last: kept[i].last, Ticks: kept[i].ticks})
 	}
 	return len(kept), list
+}
+
+// story tells the last decision. Without what it was made from, it tells the decision alone.
+func (w *Workload) story() explain.Story {
+	if latest := w.History(time.Now()).Latest; latest != nil && latest.Input != nil {
+		return explain.Of(latest.Input)
+	}
+	return explain.Told(w.Decision.Outcome(), w.Decision.Time)
 }

@@ -29,6 +29,12 @@ type bounds struct {
 	scheduledMin, scheduledMax time.Time
 }
 
+// Bounds returns the least and the most replicas of a moment, as annotations and schedule ask for them.
+func (s *Spec) Bounds(now time.Time) (least, most int) {
+	b := s.bounds(now)
+	return b.minimum, b.maximum
+}
+
 // bounds returns what the bounds are now: the last listed span that matches wins, per bound.
 func (s *Spec) bounds(now time.Time) bounds {
 	b := bounds{minimum: s.MinReplicas, maximum: s.MaxReplicas, highest: s.MaxReplicas}

@@ -90,7 +90,7 @@ func TestWorkloadPage(t *testing.T) {
 	got := texts(w.Body.String())
 	for _, want := range []string{
 		"rising ▲ Scaling up", "Replicas 2 → , wanted 4", "Allowed 1 to 10", "Pods 2 ready", "GPUs held 2 room for 3 more", "Startup 5m",
-		"recommended what the signals ask for 4 ReadyForNewScale", "bounded within minimum and maximum 4",
+		"recommended what the signals ask for 4 asked for by running-requests ReadyForNewScale", "bounded within minimum and maximum 4 unchanged",
 		"running-requests running requests 100 for a target of 50 4 from vllm:num_requests_running",
 		"The chart in words Chart: running-requests 1 to 4.",
 		"1m 30s 19 ticks 2 → , wanted 4 up ReadyForNewScale running-requests is 100",

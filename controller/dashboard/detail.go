@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/policy"
+	"github.com/gpuscaler/gpuscaler/policy/explain"
 )
 
 // detailPage is what the page of a workload shows.
@@ -14,7 +15,7 @@ type detailPage struct {
 	Row         row
 	Readings    []reading
 	Stages      []stage
-	Notes       []policy.Note
+	Changes     []explain.Change
 	Startup     string
 	Charted     bool
 	ChartText   string
@@ -30,8 +31,7 @@ type stage struct {
 	Replicas       int
 	Changed        bool
 	Reason         policy.Reason
-	Meaning        string
-	Until          *instant
+	Text           string
 }
 
 // past is a stretch of equal decisions as it is shown.
@@ -61,16 +61,15 @@ var questions = map[string]string{
 func newDetailPage(d *Detail, pageNumber int, now time.Time) detailPage {
 	p := detailPage{
 		page: newPage(d.Namespace+"/"+d.Name, "../../", d.Time, now), Row: rowOf(&d.Workload, d.Time),
-		Stages: stagesOf(d.Decision, d.Time), Notes: d.Decision.Notes, Charted: d.Chart != nil, ChartStamp: d.Time.Unix(),
+		Charted: d.Chart != nil, ChartStamp: d.Time.Unix(),
 	}
+	story := d.Story()
+	p.Stages, p.Readings, p.Changes = stagesOf(&story), readingsOf(d.Decision, &story), story.Changes
 	if s := d.Decision.Fleet.Startup; s > 0 {
 		p.Startup = lasted(s)
 	}
 	if p.Charted {
 		p.ChartText = d.ChartText()
-	}
-	for i := range d.Decision.Signals {
-		p.Readings = append(p.Readings, readingOf(&d.Decision.Signals[i]))
 	}
 	for _, key := range slices.Sorted(maps.Keys(d.Annotations)) {
 		p.Annotations = append(p.Annotations, annotation{key, d.Annotations[key]})
@@ -108,15 +107,31 @@ func pastOf(s *Stretch, now time.Time) past {
 }
 
 // stagesOf shows how the number came about.
-func stagesOf(d *policy.Decision, now time.Time) []stage {
-	var list []stage
-	before := d.Current
-	for _, s := range d.Stages() {
-		list = append(list, stage{
-			Name: s.Name, Question: questions[s.Name], Replicas: s.Replicas, Changed: s.Replicas != before,
-			Reason: s.Reason, Meaning: meaning(s.Reason), Until: clock(s.Until, now),
-		})
-		before = s.Replicas
+func stagesOf(story *explain.Story) []stage {
+	list := make([]stage, len(story.Stages))
+	for i := range story.Stages {
+		s := &story.Stages[i]
+		list[i] = stage{Name: s.Name, Question: questions[s.Name], Replicas: s.Replicas, Changed: s.Changed, Reason: s.Reason, Text: s.Text}
+	}
+	return list
+}
+
+// readingsOf shows the signals, and how old their samples are.
+func readingsOf(d *policy.Decision, story *explain.Story) []reading {
+	var list []reading
+	for i := range d.Signals {
+		r := readingOf(&d.Signals[i])
+		for k := range story.Signals {
+			s := &story.Signals[k]
+			if s.Signal != d.Signals[i].Signal {
+				continue
+			}
+			r.Lacks = s.Lacks()
+			if r.Known {
+				r.Age = s.Age(story.Time)
+			}
+		}
+		list = append(list, r)
 	}
 	return list
 }

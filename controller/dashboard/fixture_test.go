@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/policy"
+	"github.com/gpuscaler/gpuscaler/policy/explain"
 )
 
 // noon is the time of the last tick: shortly before the tests run, so that it is not stale.
@@ -34,7 +35,7 @@ func (f *fleet) Detail(namespace, name string) *Detail {
 					from := min(skip, len(f.past))
 					return len(f.past), f.past[from:min(from+n, len(f.past))]
 				},
-				Chart: f.draw, ChartText: func() string { return "Chart: running-requests 1 to 4." },
+				Story: func() explain.Story { return explain.Told(w.Decision.Outcome(), f.time) }, Chart: f.draw, ChartText: func() string { return "Chart: running-requests 1 to 4." },
 			}
 		}
 	}

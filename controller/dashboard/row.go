@@ -13,19 +13,18 @@ import (
 type row struct {
 	Namespace, Name string
 	// Path leads from the first page to that of the workload.
-	Path               string
-	Badge              badge
-	Current, Desired   int
-	Bounds, Pods       string
-	GPUs               int
-	Room               string
-	Signal             *reading
-	Reason             policy.Reason
-	Meaning, Message   string
-	Until              *instant
-	Holds, DryRun      bool
-	Problems           []string
-	Note, WriteTrouble string
+	Path             string
+	Badge            badge
+	Current, Desired int
+	Bounds, Pods     string
+	GPUs             int
+	Room             string
+	Signal           *reading
+	Reason           policy.Reason
+	Meaning, Message string
+	Until            *instant
+	DryRun           bool
+	Problems         []string
 }
 
 // rowOf shows a workload as of a tick.
@@ -35,18 +34,24 @@ func rowOf(w *Workload, now time.Time) row {
 		Namespace: w.Namespace, Name: w.Name, Path: "workloads/" + url.PathEscape(w.Namespace) + "/" + url.PathEscape(w.Name),
 		Badge: badgeOf(w, stateOf(w, now)), Current: d.Current, Desired: d.Desired, Pods: pods(w), GPUs: w.GPUs,
 		Reason: d.Reason, Meaning: meaning(d.Reason), Message: sentence(w.Message()), Until: clock(d.Until, now),
-		Holds: d.Reason.Holds(), DryRun: w.DryRun, Note: w.Note, WriteTrouble: w.WriteProblem,
+		DryRun: w.DryRun,
 	}
 	if w.Spec != nil {
 		lowest, highest := w.Spec.Bounds(now)
 		r.Bounds = fmt.Sprintf("%d to %d", lowest, highest)
 	}
-	if w.FreeKnown {
-		r.Room = "room for " + fmt.Sprint(w.Free) + " more"
+	switch {
+	case w.FreeKnown && w.Free == 0:
+		r.Room = "no room for more"
+	case w.FreeKnown:
+		r.Room = fmt.Sprintf("room for %d more", w.Free)
 	}
 	if s := leading(d); s != nil {
 		shown := readingOf(s)
 		r.Signal = &shown
+	}
+	if len(w.Problems) > 0 {
+		r.Reason, r.Meaning, r.Until = policy.InvalidAnnotations, meaning(policy.InvalidAnnotations), nil
 	}
 	for _, p := range w.Problems {
 		r.Problems = append(r.Problems, p.Error())
@@ -95,6 +100,9 @@ type reading struct {
 	Missing          int
 	Reason           policy.Reason
 	Detail, Source   string
+	// Age tells how old its samples are; Lacks names pods without one.
+	Age   string
+	Lacks string
 }
 
 // beyond is how far the bar of a signal without a range goes beyond its target.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/policy"
+	"github.com/gpuscaler/gpuscaler/policy/explain"
 )
 
 // Source is where the pages come from. What it returns is never changed by either side.
@@ -56,6 +57,8 @@ type Detail struct {
 	Annotations map[string]string
 	// Past returns how many stretches of equal decisions are kept, and up to n of them after the newest skip ones, newest first.
 	Past func(skip, n int) (total int, list []Stretch)
+	// Story tells the last decision: how it came about, and what would change it.
+	Story func() explain.Story
 	// Chart draws the last hours, nil if that cannot be done. ChartText tells in words what it shows.
 	Chart     func(width int, dark bool) ([]byte, error)
 	ChartText func() string
