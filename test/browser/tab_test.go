@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -52,8 +53,8 @@ func open(t *testing.T, address string, as look, before ...chromedp.Action[chrom
 	b.must(chromedp.Listen(ctx, b.note))
 	for _, err := range []error{
 		call(ctx, network.Enable, network.EnableParams{}),
-		call(ctx, log.Enable, log.EnableParams{}),
-		call(ctx, runtime.Enable, runtime.EnableParams{}),
+		call(ctx, log.Enable, cdp.Empty{}),
+		call(ctx, runtime.Enable, cdp.Empty{}),
 		call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: as.scheme}},
 		}),
