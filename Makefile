@@ -61,9 +61,18 @@ unit: ## Run the quick tests, with the race detector (needs gcc)
 	CGO_ENABLED=1 $(GOTEST) -race -timeout 5m ./...
 	cd test && $(GOTEST) -count=1 ./arrows
 
+# What finds faults of accessibility in a page. Without npm those tests are left out.
+AXE := bin/axe/node_modules/axe-core/axe.min.js
+
+$(AXE):
+	@mkdir -p bin/axe
+	@if command -v npm >/dev/null; then \
+		npm install --prefix bin/axe --ignore-scripts --no-audit --no-fund --silent axe-core@4.14.1; \
+	else echo 'no npm: the pages are not checked by axe-core'; fi
+
 # go build first, because it compiles on all cores: -p 1 would compile on one.
 .PHONY: test
-test: unit build ## Run every test: unit, fuzz seeds, conformance, end to end on a real control plane
+test: unit build $(AXE) ## Run every test: unit, fuzz seeds, conformance, end to end on a real control plane, in a browser
 	@echo 'building the control plane: some minutes the first time, seconds after'
 	cd test && go build ./...
 	cd test && $(BEDTEST) ./...
@@ -82,6 +91,10 @@ TRACES ?= ../shared/traces
 .PHONY: compare
 compare: ## Play loads with this policy and its rivals, and rewrite the table of test/compare/README.md (TRACES=folder)
 	cd test && $(GOTEST) -count=1 -timeout 2h -v -run '^TestCompare$$' ./compare -full -traces $(abspath $(TRACES)) -csv $(abspath bin)/compare.csv
+
+.PHONY: browser
+browser: $(AXE) ## Open dashboard and reports in Chromium; screenshots are in bin/screenshots
+	cd test && $(BEDTEST) ./browser/...
 
 .PHONY: e2e
 e2e: build ## Run the end-to-end tests alone

@@ -124,5 +124,5 @@ func (c *Controller) Snapshot() *Snapshot { return c.snapshot.Load() }
 // Leading reports whether this process decides now: always if no leader is elected.
 func (c *Controller) Leading() bool { return c.lease == nil || c.lease.leads() }
 
-// Handler serves /healthz, /readyz, /metrics, /api/v1/workloads and the page at /.
+// Handler serves /healthz, /readyz, /metrics, /api/v1/workloads and the dashboard at /.
 func (c *Controller) Handler() http.Handler { return c.handler() }

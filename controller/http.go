@@ -7,10 +7,11 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"text/tabwriter"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gpuscaler/gpuscaler/controller/dashboard"
 )
 
 // handler serves what Handler documents.
@@ -25,7 +26,7 @@ func (c *Controller) handler() http.Handler {
 	mux.Handle("GET /api/v1/workloads/{namespace}/{name}", c.atLeader(c.serveWorkload))
 	mux.Handle("GET /api/v1/workloads/{namespace}/{name}/history", c.atLeader(c.serveHistory))
 	mux.Handle("GET /api/v1/states", c.atLeader(c.serveStates))
-	mux.Handle("GET /{$}", c.atLeader(c.servePage))
+	dashboard.New(pages{c}).Register(mux, c.atLeader)
 	return mux
 }
 
@@ -103,21 +104,6 @@ func (c *Controller) serveStates(w http.ResponseWriter, _ *http.Request) {
 func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value) // fails only if the client has gone
-}
-
-// servePage lists the workloads for people.
-func (c *Controller) servePage(w http.ResponseWriter, _ *http.Request) {
-	s := c.Snapshot()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	fmt.Fprintf(w, "gpuscaler, %d workloads at %s\n\n", len(s.Workloads), s.Time.UTC().Format(time.RFC3339))
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "NAMESPACE\tNAME\tCURRENT\tDESIRED\tREADY\tREASON\tMESSAGE")
-	for i := range s.Workloads {
-		o := &s.Workloads[i]
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%.200q\n", o.Namespace, o.Name, o.Decision.Current, o.Decision.Desired, o.Ready, o.Decision.Reason, o.Message())
-	}
-	_ = table.Flush() // fails only if the client has gone
 }
 
 // toLeader reaches a pod: directly, whatever the environment's proxies are for, and in a time in which one answers.

@@ -28,8 +28,11 @@ func (o *observer) gather(t *target, m *members) {
 	for _, set := range o.sets {
 		o.found = m.pods.ownedBy(set.uid, o.found)
 	}
-	t.ready, t.loading, t.unschedulable = 0, 0, 0
+	t.ready, t.loading, t.unschedulable, t.gpus = 0, 0, 0, 0
 	for _, p := range o.found {
+		if p.phase == policy.Ready || p.scheduled != 0 {
+			t.gpus += int(p.gpus)
+		}
 		switch p.phase {
 		case policy.Ready:
 			t.ready++

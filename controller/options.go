@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/gpuscaler/gpuscaler/policy"
+	"github.com/gpuscaler/gpuscaler/policy/chart"
 )
 
 // Options are what a Controller is made of.
@@ -50,6 +51,8 @@ type Options struct {
 	Registry prometheus.Registerer
 	// Gatherer is served at /metrics. Nil serves none.
 	Gatherer prometheus.Gatherer
+	// Chart draws what a workload's page shows of the last hours, as SVG for a light or a dark ground. Nil draws nothing.
+	Chart func(c chart.Chart, width int, dark bool) ([]byte, error)
 	// Logger takes the log. The zero Logger discards it.
 	Logger logr.Logger
 	// QueryTimeout bounds each query of a tick; 0 means four fifths of the interval.

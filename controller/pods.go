@@ -157,7 +157,7 @@ func containerGPUs(c *corev1.Container) int64 {
 	}
 	var n int64
 	for name, quantity := range list {
-		if strings.HasPrefix(string(name), "nvidia.com/") {
+		if strings.HasPrefix(string(name), gpuResource) {
 			n += max(quantity.Value(), 0)
 		}
 	}

@@ -14,6 +14,8 @@ type Snapshot struct {
 	Time time.Time
 	// Workloads are the targets, by namespace and name.
 	Workloads []Workload
+	// GPUs are those of the nodes.
+	GPUs GPUs
 }
 
 // Workload is one target in a Snapshot.
@@ -39,6 +41,8 @@ type Workload struct {
 	// Free is how many further pods the nodes could place when it was decided. It counts only if FreeKnown.
 	Free      int
 	FreeKnown bool
+	// GPUs are those that its pods hold now.
+	GPUs int
 	// Rival names another autoscaler that scales the same Deployment, empty if there is none.
 	Rival string
 	// GPUSeconds are the seconds that its pods have held GPUs since it was first seen, by what they did with them.

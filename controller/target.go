@@ -32,6 +32,8 @@ type target struct {
 	// note says why the present tick made no decision, empty if it made one.
 	note                          string
 	ready, loading, unschedulable int
+	// gpus are those that its pods hold.
+	gpus int
 	// free is how many further pods the nodes could place, if freeKnown.
 	free      int
 	freeKnown bool

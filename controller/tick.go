@@ -299,7 +299,7 @@ func (c *Controller) change(t *target, now time.Time) {
 
 // publish tells what is new and makes the Snapshot.
 func (p *pass) publish() *Snapshot {
-	s := &Snapshot{Time: p.now, Workloads: make([]Workload, len(p.targets))}
+	s := &Snapshot{Time: p.now, Workloads: make([]Workload, len(p.targets)), GPUs: p.ledger.gpus()}
 	for i, t := range p.targets {
 		p.tell(t)
 		s.Workloads[i] = Workload{
@@ -307,7 +307,7 @@ func (p *pass) publish() *Snapshot {
 			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: t.writeProblem,
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
 			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable, Free: t.free, FreeKnown: t.freeKnown, Rival: t.rival,
-			GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid, history: t.history,
+			GPUs: t.gpus, GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid, history: t.history,
 		}
 	}
 	return s

@@ -276,8 +276,8 @@ func (s *apiServer) mutations() []string {
 	return found
 }
 
-// awaitText reads until a text has come.
-func awaitText(t *testing.T, from io.Reader, want string) {
+// awaitText reads until a text has come, and returns all that was read.
+func awaitText(t *testing.T, from io.Reader, want string) (text string) {
 	t.Helper()
 	found := make(chan string, 1)
 	go func() {
@@ -293,13 +293,14 @@ func awaitText(t *testing.T, from io.Reader, want string) {
 		}
 	}()
 	select {
-	case text := <-found:
+	case text = <-found:
 		if !strings.Contains(text, want) {
 			t.Fatalf("%q never came, only:\n%s", want, text)
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%q did not come within 20 s", want)
 	}
+	return text
 }
 
 // eventually waits until something is so.

@@ -62,6 +62,8 @@ type runOptions struct {
 	leaderElect       bool
 	leaseNamespace    string
 	listen            string
+	// spare says that another address will do as well, or none.
+	spare bool
 }
 
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
@@ -72,17 +74,20 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.dryRun, "dry-run", false, "decide and tell, and write nothing")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let only the holder of a lease decide and write (default true in a cluster)")
 	flags.StringVar(&o.leaseNamespace, "leader-elect-resource-namespace", "", "`namespace` of the lease (default the pod's own, else "+defaultLeaseNamespace+")")
-	flags.StringVar(&o.listen, "listen", ":8080", "`address` to serve health, metrics and the API at; empty for none (default :8080, with --dry-run none)")
+	flags.StringVar(&o.listen, "listen", ":8080", "`address` to serve the dashboard, health, metrics and the API at; empty for none (default :8080, with --dry-run outside of a cluster "+loopback+", or a free port)")
 	flags.Lookup("listen").DefValue = "" // the text tells it
 }
+
+// loopback is where a dry run on somebody's own machine shows its dashboard, which is nobody else's business.
+const loopback = "127.0.0.1:8080"
 
 // settle fills in the defaults that depend on where the program runs. changed tells which flags were given.
 func (o *runOptions) settle(c *cluster, changed func(flag string) bool) error {
 	if !changed("leader-elect") {
 		o.leaderElect = c.inCluster && !o.dryRun
 	}
-	if !changed("listen") && o.dryRun {
-		o.listen = ""
+	if !changed("listen") && o.dryRun && !c.inCluster {
+		o.listen, o.spare = loopback, true
 	}
 	if o.leaseNamespace == "" {
 		o.leaseNamespace = defaultLeaseNamespace

@@ -92,9 +92,9 @@ func TestSettle(t *testing.T) {
 		{"pod", pod, func(*runOptions) {}, nil, runOptions{leaderElect: true, leaseNamespace: "gpus", listen: ":8080"}, false},
 		{"pod that looks at another namespace", &cluster{inCluster: true, namespace: "team", explicit: true}, func(*runOptions) {}, nil, runOptions{leaderElect: true, leaseNamespace: "gpus", listen: ":8080", namespaces: []string{"team"}}, false},
 		{"pod without election", pod, func(*runOptions) {}, []string{"leader-elect"}, runOptions{leaseNamespace: "gpus", listen: ":8080"}, false},
-		{"dry run in a pod", pod, func(o *runOptions) { o.dryRun = true }, nil, runOptions{leaseNamespace: "gpus"}, false},
+		{"dry run in a pod", pod, func(o *runOptions) { o.dryRun = true }, nil, runOptions{leaseNamespace: "gpus", listen: ":8080"}, false},
 		{"laptop", laptop, func(*runOptions) {}, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080"}, false},
-		{"dry run", laptop, func(o *runOptions) { o.dryRun = true }, nil, runOptions{leaseNamespace: "gpuscaler-system"}, false},
+		{"dry run", laptop, func(o *runOptions) { o.dryRun = true }, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: "127.0.0.1:8080", spare: true}, false},
 		{"dry run that listens", laptop, func(o *runOptions) { o.dryRun = true }, []string{"listen"}, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080"}, false},
 		{"one namespace", chosen, func(*runOptions) {}, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080", namespaces: []string{"team"}}, false},
 		{"one namespace twice", chosen, func(o *runOptions) { o.namespaces = []string{"team"} }, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080", namespaces: []string{"team"}}, false},
@@ -114,7 +114,7 @@ func TestSettle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o.leaderElect != c.want.leaderElect || o.leaseNamespace != c.want.leaseNamespace || o.listen != c.want.listen || !slices.Equal(o.namespaces, c.want.namespaces) {
+			if o.leaderElect != c.want.leaderElect || o.leaseNamespace != c.want.leaseNamespace || o.listen != c.want.listen || o.spare != c.want.spare || !slices.Equal(o.namespaces, c.want.namespaces) {
 				t.Errorf("got %+v, want %+v", o, c.want)
 			}
 		})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -24,8 +26,8 @@ func newRunCommand(g *globals) *cobra.Command {
 patches their scale. It is meant to run in the cluster, one process leading and others
 standing by. The file of --classes is read again when it changes.
 
-With --dry-run it runs anywhere, with the rights to read, and shows what it would do. It sends
-no write of any kind: no scale, no Event, no lease.`,
+With --dry-run it runs anywhere, with the rights to read, and shows what it would do, also in a
+browser: it prints where. It sends no write of any kind: no scale, no Event, no lease.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := usage(o.problems()); err != nil {
@@ -63,6 +65,7 @@ func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source,
 		}
 	}
 	options.Registry, options.Gatherer = newRegistry()
+	options.Chart = drawChart
 	return options, nil
 }
 
@@ -127,7 +130,7 @@ func (o *runOptions) showDryRun(cmd *cobra.Command, g *globals, c *cluster, file
 		return err
 	}
 	options.DryRun = true
-	listener, err := listen(ctx, o.listen)
+	listener, err := o.listenDry(ctx, heading)
 	if err != nil {
 		return err
 	}
@@ -138,6 +141,25 @@ func (o *runOptions) showDryRun(cmd *cobra.Command, g *globals, c *cluster, file
 	return serveWhile(ctx, listener, scaler.Handler(), log, func(ctx context.Context) error {
 		return runAndShow(ctx, scaler, view)
 	})
+}
+
+// listenDry opens the address of a dry run and tells where its dashboard is. One that nobody asked for is no reason to fail.
+func (o *runOptions) listenDry(ctx context.Context, heading io.Writer) (net.Listener, error) {
+	open := listen
+	if o.spare {
+		open = listenSpare
+	}
+	listener, err := open(ctx, o.listen)
+	switch {
+	case err != nil && o.spare:
+		fmt.Fprintf(heading, "Dashboard: none (%v)\n", err)
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case listener != nil:
+		fmt.Fprintf(heading, "Dashboard: %s\n", pageURL(listener))
+	}
+	return listener, nil
 }
 
 // runAndShow runs a controller and shows what it decides, until the context ends or nobody reads any more.

@@ -14,7 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/gpuscaler/gpuscaler/cmd/gpuscaler/draw"
 	"github.com/gpuscaler/gpuscaler/controller"
+	"github.com/gpuscaler/gpuscaler/policy/chart"
 )
 
 // listen opens the address to serve at, nil if it is empty.
@@ -27,6 +29,34 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("serving at --listen %s: %w; another address can be given", address, err)
 	}
 	return listener, nil
+}
+
+// listenSpare opens the address, or another port of this machine if it is taken. It is nil, and why says so, where even that is not to
+// be had.
+func listenSpare(ctx context.Context, address string) (listener net.Listener, why error) {
+	listener, err := listen(ctx, address)
+	if err != nil {
+		listener, err = listen(ctx, "127.0.0.1:0")
+	}
+	return listener, err
+}
+
+// pageURL is where a browser on this machine finds what a listener serves.
+func pageURL(listener net.Listener) string {
+	address := listener.Addr().String()
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		address = net.JoinHostPort("localhost", fmt.Sprint(tcp.Port))
+	}
+	return "http://" + address + "/"
+}
+
+// drawChart draws a chart of the dashboard.
+func drawChart(c chart.Chart, width int, dark bool) ([]byte, error) {
+	theme := draw.Light
+	if dark {
+		theme = draw.Dark
+	}
+	return draw.SVG(c, width, theme)
 }
 
 // newRegistry makes a registry of metrics with those of every Go program.

@@ -51,6 +51,6 @@ func run(ctx context.Context, program, rights string, duration time.Duration) (e
 		return err
 	}
 	defer p.stop()
-	s.introduce(duration)
+	s.introduce(p, duration)
 	return s.tell(ctx, p, duration)
 }

@@ -24,7 +24,10 @@ type program struct {
 // startProgram runs `gpuscaler run` as the service account that deploy/ sets up.
 func (s *stage) startProgram(ctx context.Context, path string) (*program, error) {
 	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := config.Listen(ctx, "tcp", "127.0.0.1:8080") // where people expect the dashboard
+	if err != nil {
+		l, err = config.Listen(ctx, "tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return nil, err
 	}

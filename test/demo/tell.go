@@ -31,8 +31,10 @@ func level(at time.Duration) float64 {
 }
 
 // introduce tells what is there and how to look at it.
-func (s *stage) introduce(duration time.Duration) {
+func (s *stage) introduce(p *program, duration time.Duration) {
 	fmt.Printf(`
+  in a browser   http://%s/
+
   kubectl   export KUBECONFIG=%s
             kubectl get deployments -w
             kubectl get events -w
@@ -40,7 +42,7 @@ func (s *stage) introduce(duration time.Duration) {
             kubectl annotate deployment mine gpuscaler.io/enabled=true gpuscaler.io/max-replicas=4 \
               gpuscaler.io/min-replicas=2 gpuscaler.io/target.gpu-utilization=60
 
-`, s.admin)
+`, p.listen, s.admin)
 	for _, w := range s.workloads {
 		fmt.Printf("  Deployment %s\n", w.name)
 		for _, k := range slices.Sorted(maps.Keys(w.annotations)) {
