@@ -127,8 +127,8 @@ func (p *pod) owner() types.UID { return p.replicaSet }
 // DeepCopyObject copies what can be changed: nothing.
 func (p *pod) DeepCopyObject() runtime.Object { c := *p; return &c }
 
-// GPUs counts the NVIDIA devices that a pod of a template holds.
-func GPUs(spec *corev1.PodSpec) int { return int(gpus(spec)) }
+// GPUsOf counts the NVIDIA devices that a pod of a template holds.
+func GPUsOf(spec *corev1.PodSpec) int { return int(gpus(spec)) }
 
 // gpus counts the NVIDIA devices that a pod requests, whole ones and MIG slices alike. Init containers run before the
 // others, those that stay (sidecars) beside them.

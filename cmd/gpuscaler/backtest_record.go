@@ -72,7 +72,7 @@ func (o *backtestOptions) newRecorder(s *source, d *appsv1.Deployment, queries m
 		},
 		recording: &backtest.Recording{
 			Format: backtest.Version, Namespace: d.Namespace, Name: d.Name, Annotations: ours(d.Annotations),
-			StepSeconds: o.interval.Seconds(), Steps: steps, GPUs: max(1, controller.GPUs(&d.Spec.Template.Spec)),
+			StepSeconds: o.interval.Seconds(), Steps: steps, GPUs: max(1, controller.GPUsOf(&d.Spec.Template.Spec)),
 		},
 	}
 	r.recording.Start = r.Start
