@@ -161,17 +161,17 @@ func (s *stage) play(ctx context.Context, loads map[string]*fleet.Shared) error 
 	want := func(namespace, name, reason string, replicas int) func() (bool, error) {
 		return func() (bool, error) {
 			got, err := s.ask(ctx, namespace, name)
-			return err == nil && got.Reason == reason && (replicas == 0 || got.Current == replicas), nil
+			return err == nil && (reason == "" || got.Reason == reason) && (replicas == 0 || got.Current == replicas), nil
 		}
 	}
-	if err := bed.Until(ctx, want("llm", "chat", "WithinTolerance", 2)); err != nil {
+	if err := bed.Until(ctx, want("llm", "chat", "DesiredWithinRange", 2)); err != nil {
 		return fmt.Errorf("waiting for chat to settle: %w", err)
 	}
 	time.Sleep(5 * time.Second)
 	loads["chat"].SetLoad(80)
 	loads["detect"].SetLoad(1000) // more than there are GPUs for
 	for _, w := range []func() (bool, error){
-		want("vision", "detect", "Unschedulable", 0), want("llm", "chat", "WithinTolerance", 5), want("llm", "embed", "WithinTolerance", 0),
+		want("vision", "detect", "Unschedulable", 0), want("llm", "chat", "", 5), want("llm", "embed", "DesiredWithinRange", 1),
 		want("llm", "mistyped", "InvalidAnnotations", 0),
 	} {
 		if err := bed.Until(ctx, w); err != nil {
