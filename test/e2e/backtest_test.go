@@ -44,8 +44,10 @@ func TestBacktestReproducesWhatHappened(t *testing.T) {
 	time.Sleep(2 * time.Second) // the last scrapes
 
 	file := filepath.Join(t.TempDir(), "samples.json")
-	args := []string{"backtest", "deployment/vision", "-n", ns, "--kubeconfig", cluster.viewer, "--prometheus-url", p.URL(), "--interval", "1s", "--no-cache",
-		"--since", fmt.Sprintf("%ds", int(time.Since(from).Seconds())), "--against", "current,hpa,keda", "--export", file}
+	args := []string{
+		"backtest", "deployment/vision", "-n", ns, "--kubeconfig", cluster.viewer, "--prometheus-url", p.URL(), "--interval", "1s", "--no-cache",
+		"--since", fmt.Sprintf("%ds", int(time.Since(from).Seconds())), "--against", "current,hpa,keda", "--export", file,
+	}
 	out, errs, code := command(t, args...)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs)
