@@ -7,18 +7,30 @@ import (
 	"testing"
 )
 
-// reports are files that the program writes for people: how one is made, and what must be on it.
-var reports = []struct {
+// report is a file that the program writes for people: how it is made, and what must be on it.
+type report struct {
 	name  string
 	args  []string // of the program; the file of the report is added
 	shows []string
-}{
-	{"simulate", []string{"simulate", "../scenarios/llm-load.yaml", "--html"}, []string{"Replicas"}},
-	{"simulate-outage", []string{"simulate", "../scenarios/prometheus-outage.yaml", "--html"}, []string{"Replicas", "NoData"}},
+}
+
+// reports are of scenarios, and of what Prometheus has recorded of the workloads by now.
+func reports() []report {
+	return []report{
+		{"simulate", []string{"simulate", "../scenarios/llm-load.yaml", "--html"}, []string{"Replicas"}},
+		{"simulate-outage", []string{"simulate", "../scenarios/prometheus-outage.yaml", "--html"}, []string{"Replicas", "NoData"}},
+		{
+			"backtest", []string{
+				"backtest", "deployment/chat", "-n", "llm", "--kubeconfig", world.admin, "--prometheus-url", world.prometheus.URL(),
+				"--since", "1m", "--interval", "1s", "--no-cache", "--against", "current,hpa", "--set", "target.running-requests=8", "--html",
+			},
+			[]string{"Backtest of chat in llm", "as annotated", "hpa", "GPU-hours", "Not told by the data"},
+		},
+	}
 }
 
 func TestReports(t *testing.T) {
-	for _, r := range reports {
+	for _, r := range reports() {
 		file, err := filepath.Abs(filepath.Join(t.TempDir(), "report.html"))
 		if err != nil {
 			t.Fatal(err)

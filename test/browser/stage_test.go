@@ -30,6 +30,7 @@ type stage struct {
 	fleet      *fleet.Fleet
 	program    *exec.Cmd
 	path       string // of the program
+	admin      string // kubeconfig of one who may read all
 	listen     string
 	log        *os.File
 }
@@ -38,6 +39,10 @@ type stage struct {
 func newStage(ctx context.Context) (s *stage, err error) {
 	s = &stage{}
 	if s.bed, err = bed.Start(ctx, bed.Options{}); err != nil {
+		return s, err
+	}
+	s.admin = filepath.Join(s.bed.Dir(), "admin")
+	if err := s.bed.Kubeconfig(s.admin); err != nil {
 		return s, err
 	}
 	config, _, err := install.Rights(ctx, s.bed, "../../deploy/rbac")
