@@ -1,7 +1,7 @@
 package bed
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -49,25 +49,21 @@ func (e AuditEvent) harmless() bool {
 // in their order. Reviews (SelfSubjectAccessReview and its like) and dry runs are no mutations. The requests of the
 // bed's own controllers and those with KubeletConfig are not recorded.
 func (b *Bed) AuditMutations(user string) ([]AuditEvent, error) {
-	file, err := os.Open(b.dir.path(auditLog))
+	text, err := os.ReadFile(b.dir.path(auditLog))
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit log: %w", err)
 	}
-	defer file.Close()
 	var events []AuditEvent
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		event, err := parseAuditEvent(lines.Bytes())
+	// A last line without its end is of a request that has no answer yet: it is being written.
+	whole := text[:bytes.LastIndexByte(text, '\n')+1]
+	for line := range bytes.Lines(whole) {
+		event, err := parseAuditEvent(line)
 		if err != nil {
 			return nil, err
 		}
 		if (user == "" || event.User == user || event.Impersonated == user) && !event.harmless() {
 			events = append(events, event)
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading the audit log: %w", err)
 	}
 	return events, nil
 }

@@ -59,7 +59,8 @@ func TestDemandBeyondTheGPUs(t *testing.T) {
 	d.waitReady(8)
 	d.waitUnschedulable(1)
 	d.waitTold(program, "Unschedulable", "12 are wanted, 8 placed, 4 short", "nvidia.com/gpu")
-	d.waitEvent("Unschedulable", "12 are wanted")
+	// The Event tells of when it began: with the new load seen on some of the pods only, fewer were wanted.
+	d.waitEvent("Unschedulable", "are wanted, 4 placed", "nvidia.com/gpu")
 	d.holdsReplicas(9, 3*time.Second)
 
 	most.Store(11)

@@ -237,8 +237,8 @@ var ofBacklog = []mutation{
 	},
 	{
 		12, "a rate of 0 is idleness", "tally.go",
-		"case ok && m == 0 && rate && state.doubtful(",
-		"case mutant != N && ok && m == 0 && rate && state.doubtful(",
+		"case ok && m == 0 && reading.Signal.isRate() &&",
+		"case mutant != N && ok && m == 0 && reading.Signal.isRate() &&",
 		"rates-zero",
 	},
 	{
