@@ -20,7 +20,8 @@ func reports() []report {
 		{"simulate", []string{"simulate", "../scenarios/llm-load.yaml", "--html"}, []string{"Replicas"}},
 		{"simulate-outage", []string{"simulate", "../scenarios/prometheus-outage.yaml", "--html"}, []string{"Replicas", "NoData"}},
 		{
-			"backtest", []string{
+			"backtest",
+			[]string{
 				"backtest", "deployment/chat", "-n", "llm", "--kubeconfig", world.admin, "--prometheus-url", world.prometheus.URL(),
 				"--since", "1m", "--interval", "1s", "--no-cache", "--against", "current,hpa", "--set", "target.running-requests=8", "--html",
 			},
