@@ -11,13 +11,9 @@ import (
 	"github.com/gpuscaler/gpuscaler/policy/backtest"
 )
 
-// ownersQuery are the pods of a Deployment by their owners, as kube-state-metrics tells.
-const ownersQuery = `max by (pod) (max by (pod, owner_name) (kube_pod_owner{owner_kind="ReplicaSet"}) * on (owner_name) group_left () ` +
-	`max by (owner_name) (label_replace(kube_replicaset_owner{owner_kind="Deployment", owner_name="$deployment"}, "owner_name", "$1", "replicaset", "(.*)")))`
-
 // owners tells which pods of the past were the Deployment's. The API server knows no more of those that are gone.
 func (r *recorder) owners(ctx context.Context) (func(pod string) bool, error) {
-	rows, err := r.pods(ctx, "the owners of pods", ownersQuery, func(string) bool { return true })
+	rows, err := r.pods(ctx, metrics.OwnedPods, func(string) bool { return true })
 	if err != nil {
 		return nil, err
 	}
@@ -33,9 +29,9 @@ func (r *recorder) owners(ctx context.Context) (func(pod string) bool, error) {
 }
 
 // pods reads what is recorded of each pod.
-func (r *recorder) pods(ctx context.Context, what, query string, owned func(string) bool) (map[string]backtest.Row, error) {
+func (r *recorder) pods(ctx context.Context, query metrics.Query, owned func(string) bool) (map[string]backtest.Row, error) {
 	var all backtest.Signal
-	key, read := r.query(metrics.Query{Name: what, Query: query}, owned)
+	key, read := r.query(query, owned)
 	if err := r.Read(ctx, key, read, func(part *backtest.Signal, first int) { past.Append(&all, part, first) }); err != nil {
 		return nil, err
 	}
@@ -43,16 +39,19 @@ func (r *recorder) pods(ctx context.Context, what, query string, owned func(stri
 }
 
 // replicaSources are where spec.replicas of the past are looked for, the best first.
-var replicaSources = []struct{ name, query string }{
-	{"kube_deployment_spec_replicas of kube-state-metrics", `max(kube_deployment_spec_replicas{deployment="$deployment"})`},
-	{"gpuscaler_current_replicas of gpuscaler", `max(gpuscaler_current_replicas{workload="$deployment"} or gpuscaler_current_replicas{exported_namespace!="", workload="$deployment"})`},
+var replicaSources = []struct {
+	name  string
+	query metrics.Query
+}{
+	{"kube_deployment_spec_replicas of kube-state-metrics", metrics.SpecReplicas},
+	{"gpuscaler_current_replicas of gpuscaler", metrics.CurrentReplicas},
 }
 
 // replicas reads the number of replicas of each time. Where it is not recorded, the Ready pods are counted.
 func (r *recorder) replicas(ctx context.Context) error {
 	for _, from := range replicaSources {
 		var all backtest.Signal
-		key, read := r.query(metrics.Query{Name: "the replicas", Query: from.query}, func(string) bool { return false })
+		key, read := r.query(from.query, func(string) bool { return false })
 		if err := r.Read(ctx, key, read, func(part *backtest.Signal, first int) { past.Append(&all, part, first) }); err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func (r *recorder) record(ctx context.Context, specs []policy.Spec, all bool, er
 			return err
 		}
 	}
-	ready, err := r.pods(ctx, "whether a pod was Ready", `max by (pod) (kube_pod_status_ready{condition="true"}) == 1`, owned)
+	ready, err := r.pods(ctx, metrics.ReadyPods, owned)
 	if err != nil {
 		return err
 	}
