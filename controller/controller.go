@@ -79,7 +79,7 @@ func New(o Options) (*Controller, error) {
 		c.scaler, c.marker = dryRun{c.log}, nil
 	}
 	if o.Events && !o.DryRun {
-		c.recorder = newRecorder(o.Client)
+		c.recorder = newRecorder(o.Client, o.Logger)
 	}
 	if o.LeaderElection != nil {
 		if err := c.elect(); err != nil {

@@ -1,11 +1,13 @@
 package controller
 
 import (
+	"context"
 	"maps"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -40,9 +42,10 @@ type eventKey struct {
 	reason     policy.Reason
 }
 
-// newRecorder makes a recorder. Events go out one after the other beside all else; those that pile up are dropped.
-func newRecorder(client kubernetes.Interface) *recorder {
-	b := record.NewBroadcaster()
+// newRecorder makes a recorder. Events go out one after the other beside all else; those that pile up are dropped. What becomes of
+// them goes into the log: client-go's own is a global, which an Event on its way must not read while a program starts anew.
+func newRecorder(client kubernetes.Interface, log logr.Logger) *recorder {
+	b := record.NewBroadcaster(record.WithContext(logr.NewContext(context.Background(), log)))
 	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
 	return &recorder{broadcaster: b, sink: b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: fieldManager})}
 }
