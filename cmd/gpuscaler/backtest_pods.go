@@ -62,7 +62,7 @@ func (r *recorder) replicas(ctx context.Context) error {
 		}
 	}
 	r.recording.CountPods()
-	r.recording.Sources = append(r.recording.Sources, "replicas: the pods that had samples are counted, because neither kube_deployment_spec_replicas nor gpuscaler_current_replicas is recorded; pods that were loading are missing among them")
+	r.recording.Sources = append(r.recording.Sources, "replicas: the pods that had samples are counted, because neither kube_deployment_spec_replicas nor gpuscaler_current_replicas is recorded; pods that were loading are missing among them, and zero cannot be told from missing data")
 	return nil
 }
 

@@ -2,6 +2,7 @@ package backtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -205,5 +206,18 @@ func TestValueJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(bad), &read); err == nil {
 			t.Errorf("%s is taken for readings", bad)
 		}
+	}
+}
+
+// TestCountPods: where no pod had a sample yet, or none any more, nothing says that there was none.
+func TestCountPods(t *testing.T) {
+	r := Recording{Steps: 8, Pods: []Pod{{Name: "a", From: 2, Until: 5}, {Name: "b", From: 3, Until: 5}, {Name: "c", From: 6, Until: 20}}}
+	r.CountPods()
+	if got, want := fmt.Sprint(r.Replicas), "[1 1 1 2 2 2 1 1]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	none := Recording{Steps: 2}
+	if none.CountPods(); fmt.Sprint(none.Replicas) != "[0 0]" {
+		t.Errorf("got %v", none.Replicas)
 	}
 }

@@ -82,13 +82,23 @@ func (r *Recording) serving() map[string]Row {
 	return spans
 }
 
-// CountPods takes the number of pods that were Ready for the number of replicas of each time: where nothing recorded it. Call it
-// after Gather.
+// CountPods takes the number of pods that were Ready for the number of replicas of each time: where nothing recorded it. Where no pod
+// was seen there were hardly none: it is the number before, and at the beginning the first one. Call it after Gather.
 func (r *Recording) CountPods() {
 	r.Replicas = make([]int, r.Steps)
 	for _, p := range r.Pods {
 		for i := p.From; i < min(p.Until, r.Steps); i++ {
 			r.Replicas[i]++
 		}
+	}
+	last := 0
+	if i := slices.IndexFunc(r.Replicas, func(n int) bool { return n > 0 }); i >= 0 {
+		last = r.Replicas[i]
+	}
+	for i, n := range r.Replicas {
+		if n == 0 {
+			r.Replicas[i] = last
+		}
+		last = r.Replicas[i]
 	}
 }
