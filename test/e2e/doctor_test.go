@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -165,8 +164,8 @@ func TestDoctorWithoutRights(t *testing.T) {
 	wantFinding(t, list, "ok", "annotations", "valid")
 }
 
-// doctor takes less than two seconds for 100 Deployments.
-func TestDoctorIsQuick(t *testing.T) {
+// Of many Deployments doctor tells in one line what is the same for all. BenchmarkCommands tells how long it takes.
+func TestDoctorOfAHundred(t *testing.T) {
 	t.Parallel()
 	p := startPrometheus(t, false)
 	ns := namespace(t, "doctor")
@@ -176,14 +175,6 @@ func TestDoctorIsQuick(t *testing.T) {
 		begin(t, fleet.Deployment(ns, fmt.Sprintf("app-%d", i)).Annotations(gpuAnnotations()).Pool(pool))
 	}
 	sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"})`, 100)
-	var took time.Duration
-	for range 3 { // other tests run beside it
-		began := time.Now()
-		list := consult(t, 3, "-n", ns, "--prometheus-url", p.URL())
-		if took = time.Since(began); took < 2*time.Second {
-			wantFinding(t, list, "ok", "targets", "100 annotated Deployments")
-			return
-		}
-	}
-	t.Errorf("doctor took %v for 100 Deployments", took)
+	list := consult(t, 3, "-n", ns, "--prometheus-url", p.URL())
+	wantFinding(t, list, "ok", "targets", "100 annotated Deployments")
 }
