@@ -8,6 +8,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/prom"
 )
 
 // addNode adds a node for the pods of a pool until the test ends.
@@ -54,13 +55,20 @@ func TestDemandBeyondTheGPUs(t *testing.T) {
 	most.Store(9)
 	d.always(atMost(func() int { return int(most.Load()) }))
 
+	// The pods are scraped one by one. Nothing is seen until all have been: the first Event then tells of the whole load.
+	if err := p.SetFault(prom.Status500); err != nil {
+		t.Fatal(err)
+	}
 	load.SetLoad(120)
+	d.holdsReplicas(4, 3*time.Second)
+	if err := p.SetFault(prom.Normal); err != nil {
+		t.Fatal(err)
+	}
 	d.waitReplicas(9, 20*time.Second)
 	d.waitReady(8)
 	d.waitUnschedulable(1)
 	d.waitTold(program, "Unschedulable", "12 are wanted, 8 placed, 4 short", "nvidia.com/gpu")
-	// The Event tells of when it began: with the new load seen on some of the pods only, fewer were wanted.
-	d.waitEvent("Unschedulable", "are wanted, 4 placed", "nvidia.com/gpu")
+	d.waitEvent("Unschedulable", "12 are wanted")
 	d.holdsReplicas(9, 3*time.Second)
 
 	most.Store(11)
