@@ -20,14 +20,8 @@ type Key struct {
 	parse func(s *Spec, signal Signal, value string) error
 }
 
-// Inert reports whether the key is read and checked, but looked at by no decision yet.
-func (k Key) Inert() bool { return slices.Contains(inert, k.Name) }
-
 // Keys returns the annotation table.
 func Keys() []Key { return slices.Clone(keys) }
-
-// inert are the keys that are read and checked, but that no decision looks at yet.
-var inert = []string{"scrape"}
 
 const (
 	// maxWindow and maxPeriod are HPA's limits (validation of stabilizationWindowSeconds and periodSeconds).
@@ -131,7 +125,7 @@ var keys = []Key{
 			return oneOf(v, "warn", "stop")
 		},
 	},
-	{"scrape", `"8000/metrics"`, "–", "read engine signals straight from the pods at this port and path", parseScrape},
+	{"scrape", `"8000/metrics"`, "–", "read engine signals straight from the pods at this port and path; the engine classes know theirs", parseScrape},
 }
 
 // parseTarget reads target.<signal>.
@@ -224,12 +218,13 @@ func parsePaused(s *Spec, _ Signal, value string) error {
 }
 
 // parseScrape reads PORT/PATH. There is no host: only the target's own pods are ever read.
-func parseScrape(_ *Spec, _ Signal, value string) error {
+func parseScrape(s *Spec, _ Signal, value string) error {
 	const allowed = `is not allowed: give a port from 1 to 65535 and a path, as in "8000/metrics"`
 	port, path, found := strings.Cut(value, "/")
 	var n int
 	if !found || whole(&n, port, 1) != nil || n > 65535 || !isPath(path) {
 		return errors.New(allowed)
 	}
+	s.Scrape = Scrape{Port: n, Path: "/" + path}
 	return nil
 }

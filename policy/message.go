@@ -211,7 +211,7 @@ func (d *Decision) missing() string {
 func (s *SignalDecision) missing() string {
 	switch {
 	case s.Reason == PartialData && s.Sampled > 0:
-		return fmt.Sprintf("%s has samples of only %d of %d ready pods", s.Signal, s.Sampled, s.Sampled+s.Missing)
+		return fmt.Sprintf("%s has samples of only %d of %d ready pods", s.Signal, s.Sampled, s.Sampled+s.Missing) + aside(s.Detail)
 	case s.Reason != NoData && s.Reason != StaleData && s.Reason != PartialData:
 		return ""
 	}
@@ -222,10 +222,15 @@ func (s *SignalDecision) missing() string {
 	case s.Reason == StaleData:
 		text = fmt.Sprintf("all samples of %s are too old", s.Signal)
 	}
-	if s.Detail != "" {
-		text += " (" + s.Detail + ")"
+	return text + aside(s.Detail)
+}
+
+// aside puts a detail in brackets, if there is one.
+func aside(detail string) string {
+	if detail == "" {
+		return ""
 	}
-	return text
+	return " (" + detail + ")"
 }
 
 // number prints a reading in at most three decimals, one below 1 in at most six.

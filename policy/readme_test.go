@@ -43,11 +43,7 @@ func readmeTable() string {
 	var b strings.Builder
 	b.WriteString("| key | value | default | meaning |\n|---|---|---|---|\n")
 	for _, k := range Keys() {
-		mark := ""
-		if k.Inert() {
-			mark = " ¹"
-		}
-		fmt.Fprintf(&b, "| `%s`%s | %s | %s | %s |\n", k.Name, mark, code(k.Form), code(k.Default), k.Meaning)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, code(k.Form), code(k.Default), k.Meaning)
 	}
 	return b.String()
 }

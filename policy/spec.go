@@ -41,6 +41,8 @@ type Spec struct {
 	ActivateOn Signal `json:"activateOn,omitzero"`
 	// DryRun decides and reports, and never writes. Decide itself does not look at it.
 	DryRun bool `json:"dryRun,omitzero"`
+	// Scrape is where the pods themselves tell the signals of their engine; the zero Scrape if they are not asked.
+	Scrape Scrape `json:"scrape,omitzero"`
 	// Queries names the administrator's query behind each custom signal.
 	Queries map[Signal]string `json:"queries,omitempty"`
 
@@ -48,6 +50,14 @@ type Spec struct {
 	MaxSampleAge time.Duration `json:"maxSampleAge"`
 	// Interval is the time between two ticks.
 	Interval time.Duration `json:"interval"`
+}
+
+// Scrape is where a pod serves its metrics: http://POD-IP:PORT/PATH.
+type Scrape struct {
+	// Port is from 1 to 65535, 0 for none.
+	Port int `json:"port"`
+	// Path begins with a slash.
+	Path string `json:"path"`
 }
 
 // Target asks for an average value of a signal per ready replica.

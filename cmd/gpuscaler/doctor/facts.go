@@ -92,8 +92,6 @@ type WorkloadFacts struct {
 	OptedIn  bool
 	Refused  bool
 	Problems policy.Problems
-	// Inert are the annotations that are read and that no decision looks at.
-	Inert []string
 
 	Replicas, Pods, Ready, Placed int
 	// PodsKnown says that its pods could be read.

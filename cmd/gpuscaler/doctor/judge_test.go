@@ -151,9 +151,6 @@ var wrongs = []wrong{
 	}, "error annotations", `gpuscaler.io/max-replicas: "x" is no number`},
 	{"not enabled", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { w.OptedIn = false }, "warning annotations", `gpuscaler.io/enabled: "true"`},
 	{"disabled", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { w.OptedIn, w.Refused = false, true }, "info annotations", `is "false"`},
-	{"a key without effect", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
-		w.Inert = []string{"gpuscaler.io/scrape"}
-	}, "warning annotations", "gpuscaler.io/scrape is checked"},
 	{"paused", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { w.Spec.Paused = policy.Up }, "info annotations", "paused"},
 	{"dry run", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { w.Spec.DryRun = true }, "info annotations", "dry-run"},
 	{"raises only", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {

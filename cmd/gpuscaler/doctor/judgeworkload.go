@@ -31,9 +31,6 @@ func judgeAnnotations(f *findings, w *WorkloadFacts) {
 	for _, p := range w.Problems {
 		f.add(Error, Annotations, "", p.Error(), "correct it; `gpuscaler check` finds the same in the manifest. Until then the Deployment is not scaled, or raised only")
 	}
-	for _, key := range w.Inert {
-		f.add(Warning, Annotations, "", key+" is checked, but no decision looks at it yet", "leave it out")
-	}
 	switch {
 	case w.Refused:
 		f.add(Info, Annotations, "", `it is not scaled: gpuscaler.io/enabled is "false"`, "")

@@ -72,11 +72,6 @@ func workloadOf(d *appsv1.Deployment, settings policy.Settings) WorkloadFacts {
 			w.Spec = &spec
 		}
 	}
-	for _, k := range policy.Keys() {
-		if _, given := d.Annotations[policy.Prefix+k.Name]; given && k.Inert() {
-			w.Inert = append(w.Inert, policy.Prefix+k.Name)
-		}
-	}
 	for name, n := range controller.Requests(d) {
 		if strings.Contains(string(name), "/") && strings.HasPrefix(string(name), "nvidia.com/") {
 			w.GPURequests[string(name)] = n

@@ -49,21 +49,6 @@ func SignalAdvice(spec *policy.Spec) []Advice {
 	return list
 }
 
-// adviseOnInert returns warnings about keys that do nothing yet, unless there is a problem with them.
-func (o *object) adviseOnInert(problems policy.Problems) []Finding {
-	var findings []Finding
-	for _, k := range policy.Keys() {
-		key := policy.Prefix + k.Name
-		refused := slices.ContainsFunc(problems, func(p policy.Problem) bool { return p.Key == key })
-		if !k.Inert() || !o.has(key) || refused {
-			continue
-		}
-		line, _ := o.place(key)
-		findings = append(findings, o.finding(line, key, o.value(key), "is checked, but no decision looks at it yet", Warning))
-	}
-	return findings
-}
-
 // raiseOnlyAdvice tells what follows from a signal that never lowers, empty if nothing does. Lowering says that another
 // signal may lower.
 func raiseOnlyAdvice(signal policy.Signal, lowering bool) string {

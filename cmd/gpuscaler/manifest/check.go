@@ -113,7 +113,6 @@ func (o *object) check(settings policy.Settings) []Finding {
 			findings = append(findings, o.finding(line, p.Key, p.Value, p.Message+origin, Error))
 		}
 	}
-	findings = append(findings, o.adviseOnInert(problems)...)
 	return append(findings, o.advise(&spec)...)
 }
 

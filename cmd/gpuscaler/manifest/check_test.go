@@ -44,43 +44,6 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestInert wants a warning, and no more than that, for each key that no decision looks at.
-func TestInert(t *testing.T) {
-	values := map[string]string{
-		"startup": "auto", "max-pending": "1", "capacity-wait": "1m", "idle-after": "1m", "activate-on": "gateway > 0", "override-hold": "1m",
-		"scale-down.order": "default", "not-responding": "warn", "scrape": "8000/metrics",
-	}
-	for _, key := range policy.Keys() {
-		value, known := values[key.Name]
-		if key.Inert() && !known {
-			t.Errorf("%s: no value to try", key.Name)
-		}
-		if !known {
-			continue
-		}
-		manifest := fmt.Sprintf(`kind: Deployment
-metadata:
-  annotations:
-    gpuscaler.io/enabled: "true"
-    gpuscaler.io/max-replicas: "4"
-    gpuscaler.io/class: gpu
-    gpuscaler.io/query.gateway: gateway
-    gpuscaler.io/%s: %q
-`, key.Name, value)
-		findings, _ := Check("f", []byte(manifest), policy.Settings{})
-		if !key.Inert() && len(findings) == 0 {
-			continue
-		}
-		want := Finding{
-			File: "f", Line: 8, Key: policy.Prefix + key.Name, Value: value, Severity: Warning,
-			Message: "is checked, but no decision looks at it yet",
-		}
-		if !slices.Equal(findings, []Finding{want}) {
-			t.Errorf("%s: got %v, want %v", key.Name, findings, want)
-		}
-	}
-}
-
 // TestUnquoted wants exactly those values refused that Kubernetes' own reader does not read as strings.
 func TestUnquoted(t *testing.T) {
 	for _, value := range []string{
