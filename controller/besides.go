@@ -6,13 +6,17 @@ import (
 	"time"
 )
 
-// prepareBesides prepares the watches that can be done without: other autoscalers in the namespaces that are watched, and the nodes
-// with the pods on them, which are the whole cluster's even where only some namespaces are watched: their pods share the nodes with
+// prepareBesides prepares the watches that can be done without: other autoscalers in the namespaces that are watched, the NVML agents, and
+// the nodes with the pods on them, which are the whole cluster's even where only some namespaces are watched: their pods share the nodes with
 // all others.
 func (w *watches) prepareBesides(o *Options, scopes []string) {
 	w.places = newPlaces(w.look)
 	w.nodes = watchNodes(o.Client, w.places.nodes)
 	w.bound = watchBoundPods(o.Client, w.places.bookings)
+	if o.Direct != nil && o.AgentNamespace != "" {
+		w.agents = &store[*agent]{}
+		w.besides = append(w.besides, watchAgents(o.Client, o.AgentNamespace, w.agents))
+	}
 	if o.Dynamic == nil {
 		return
 	}

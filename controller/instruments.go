@@ -13,6 +13,7 @@ import (
 // instruments are the metrics that are counted as things happen. Those of the workloads are in workloadCollector.
 type instruments struct {
 	decisions, writes, dropped  *prometheus.CounterVec
+	scrapes                     *prometheus.CounterVec
 	queryDuration, tickDuration prometheus.Histogram
 	missed, panics              prometheus.Counter
 	startup                     prometheus.Summary
@@ -29,6 +30,7 @@ func newInstruments(c *Controller) *instruments {
 		decisions: counters("gpuscaler_decisions_total", "Decisions by reason, one per workload and tick.", "reason"),
 		writes:    counters("gpuscaler_scale_writes_total", "Writes of the scale subresource by what became of them.", "result"),
 		dropped:   counters("gpuscaler_samples_dropped_total", "Samples that were refused, by signal and why.", "signal", "why"),
+		scrapes:   counters("gpuscaler_scrapes_total", "Requests for the metrics of pods and NVML agents, by what became of them.", "source", "result"),
 		queryDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gpuscaler_query_duration_seconds", Help: "Time until a query for a signal was answered or given up.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
@@ -58,13 +60,22 @@ func newInstruments(c *Controller) *instruments {
 	return m
 }
 
+// scraped counts requests to pods or agents.
+func (m *instruments) scraped(source string, a Asked) {
+	for result, n := range map[string]int{"success": a.Asked - a.Failed, "failure": a.Failed} {
+		if n > 0 {
+			m.scrapes.WithLabelValues(source, result).Add(float64(n))
+		}
+	}
+}
+
 // startupMemory is how far back the quantiles of startups look: they are rare.
 const startupMemory = 6 * time.Hour
 
 // register makes the metrics known.
 func (m *instruments) register(r prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.decisions, m.writes, m.dropped, m.queryDuration, m.tickDuration, m.missed, m.panics, m.startup, m.leader, m.workloads,
+		m.decisions, m.writes, m.dropped, m.scrapes, m.queryDuration, m.tickDuration, m.missed, m.panics, m.startup, m.leader, m.workloads,
 	} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)

@@ -57,6 +57,10 @@ func unix(seconds int64) time.Time {
 func (o *observer) observe(t *target, p *pass) policy.Observation {
 	o.read = o.read[:0]
 	for i, signal := range t.signals {
+		if t.direct != nil {
+			o.read = append(o.read, o.directReading(i, t, signal, p))
+			continue
+		}
 		o.read = append(o.read, o.reading(i, t, signal, p.readings[signal].got()))
 	}
 	for i, signal := range t.custom {

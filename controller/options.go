@@ -21,8 +21,12 @@ type Options struct {
 	Client kubernetes.Interface
 	// Dynamic watches other autoscalers, so that no Deployment is scaled by two. DynamicFor makes one. Nil looks for none.
 	Dynamic dynamic.Interface
-	// Signals reads the built-in signals.
+	// Signals reads the built-in signals, of all targets at once. Nil if there is no Prometheus; then Direct is required.
 	Signals SignalReader
+	// Direct reads them straight from pods and agents. Nil reads none of these.
+	Direct DirectReader
+	// AgentNamespace is where the NVML agents are looked for; empty for none.
+	AgentNamespace string
 	// Times reads when samples were taken. Without it that is known only where Signals tells.
 	Times TimeReader
 	// Queries reads custom signals. Without it they are missing.
@@ -80,7 +84,7 @@ func (o *Options) validate() error {
 		}
 	}
 	complain(o.Client == nil, "a Kubernetes client is required")
-	complain(o.Signals == nil, "a reader of signals is required")
+	complain(o.Signals == nil && o.Direct == nil, "a reader of signals is required")
 	complain(o.Settings.Interval < minInterval, "interval %v is too short: at least %v is needed", o.Settings.Interval, minInterval)
 	complain(o.Settings.MaxSampleAge <= 0, "max-sample-age %v must be above 0", o.Settings.MaxSampleAge)
 	complain(o.Workers < 0, "workers %d must not be negative", o.Workers)

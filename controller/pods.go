@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +25,11 @@ type pod struct {
 	// lacking is what the scheduler misses for an unschedulable pod; the zero Handle if it said nothing. Pods that wait for the
 	// same share it.
 	lacking unique.Handle[string]
-	gpus    int32
-	phase   policy.Phase
+	// node is the name of its node, the zero Handle if it has none; ip its own address.
+	node  unique.Handle[string]
+	ip    netip.Addr
+	gpus  int32
+	phase policy.Phase
 	// served says that the pod has been Ready before.
 	served bool
 	// crash says why its containers do not come up, restarts how often they were restarted, up to 255.
@@ -47,10 +51,25 @@ func newPod(api runtime.Object) (p *pod, keep bool) {
 		return p, false
 	}
 	p.gpus = gpus(&from.Spec)
+	p.node, p.ip = nodeOf(from), ipOf(from)
 	p.conditions(from.Status.Conditions)
 	p.crash, p.restarts = crashOf(&from.Status)
 	p.cost = costOf(from)
 	return p, true
+}
+
+// nodeOf is the name of the pod's node, shared by all pods there.
+func nodeOf(from *corev1.Pod) (node unique.Handle[string]) {
+	if from.Spec.NodeName != "" {
+		node = unique.Make(from.Spec.NodeName)
+	}
+	return node
+}
+
+// ipOf is the pod's own address, the zero Addr if it has none yet.
+func ipOf(from *corev1.Pod) netip.Addr {
+	ip, _ := netip.ParseAddr(from.Status.PodIP) // the API server has checked it
+	return ip
 }
 
 // conditions takes phase and times from the conditions.

@@ -63,11 +63,26 @@ func (c *Controller) ask(ctx context.Context, read func(context.Context) (Readin
 // readAll starts one query per built-in signal for all targets at once.
 func (p *pass) readAll(ctx context.Context) {
 	for signal, namespaces := range namespacesBySignal(p.targets, builtIn) {
+		if p.c.options.Signals == nil {
+			p.readings[signal] = unasked
+			continue
+		}
 		p.readings[signal] = p.c.ask(ctx, func(ctx context.Context) (Readings, error) {
 			return p.c.options.Signals.Read(ctx, signal, namespaces)
 		})
 	}
 }
+
+// errNoPrometheus says that there is nobody to ask but the pods and agents themselves.
+var errNoPrometheus = errors.New("no Prometheus is configured: give --prometheus-url, or read the engine's signals from the pods with the annotation " +
+	policy.Prefix + "scrape and those of GPUs from the NVML agent")
+
+// unasked stands in for every query where there is no Prometheus.
+var unasked = func() *query {
+	q := &query{finished: make(chan struct{}), reply: &reply{err: errNoPrometheus}}
+	close(q.finished)
+	return q
+}()
 
 // builtIn are the built-in signals of a target.
 func builtIn(t *target) []policy.Signal { return t.signals }
@@ -118,9 +133,12 @@ func (p *pass) readCustom(ctx context.Context, t *target) {
 func (p *pass) reportReplies() {
 	failing, dropping := map[string]bool{}, map[policy.Signal]bool{}
 	for signal, q := range p.readings {
-		p.reportReply(signal, string(signal), q.got(), failing)
+		if q != unasked {
+			p.reportReply(signal, string(signal), q.got(), failing)
+		}
 	}
 	for _, t := range p.targets {
+		p.reportDirect(t)
 		for i, r := range t.replies {
 			signal := t.custom[i]
 			p.reportReply(signal, fmt.Sprintf("%s of %s", signal, t.seen.key()), r, failing)

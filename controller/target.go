@@ -16,6 +16,8 @@ type target struct {
 	state policy.State
 	// replies are those of its custom signals in this tick.
 	replies []*reply
+	// direct is what its pods and agents say in this tick, nil if they were not asked.
+	direct *direct
 	// lasts are for each signal, built-in ones first, the last samples of its pods.
 	lasts [][]last
 	// hand is who has set the replicas last, judged from judged.

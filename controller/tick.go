@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -25,8 +27,10 @@ type pass struct {
 	readings map[policy.Signal]*query
 	// times are the queries for when samples were taken, of the signals of which it matters now.
 	times map[policy.Signal]*query
-	took  map[types.UID][]time.Duration
-	slots chan struct{}
+	// agents are the NVML agents by node.
+	agents map[unique.Handle[string]]netip.AddrPort
+	took   map[types.UID][]time.Duration
+	slots  chan struct{}
 	// ledger counts the places that are free, nil if they are not known.
 	ledger *ledger
 	// rivals are the names of other autoscalers by the Deployment that they scale.
@@ -70,6 +74,7 @@ func (c *Controller) begin(now time.Time) *pass {
 		t.attribute(c.options.DryRun)
 	}
 	p.rivals = rivalsOf(c.watches.rivals)
+	p.agents = c.watches.agentsByNode()
 	p.promise()
 	return p
 }
@@ -175,12 +180,12 @@ func dispatch(work chan<- batch, targets []*target) {
 	done.Wait()
 }
 
-// groups puts targets that wait for the same signals together. One with queries of its own waits for itself.
+// groups puts targets that wait for the same signals together. One with queries of its own, or whose pods are read, waits for itself.
 func (p *pass) groups() [][]*target {
 	var groups [][]*target
 	byKey := map[string]int{}
 	for _, t := range p.targets {
-		if len(t.custom) > 0 {
+		if len(t.custom) > 0 || p.readsDirectly(t) {
 			groups = append(groups, []*target{t})
 			continue
 		}
@@ -199,8 +204,13 @@ func (p *pass) groups() [][]*target {
 // await returns when the replies that a group needs are there.
 func (p *pass) await(ctx context.Context, group []*target) {
 	t := group[0]
+	direct := p.readDirect(ctx, t)
 	if len(t.custom) > 0 {
 		p.readCustom(ctx, t)
+	}
+	if t.direct = <-direct; t.direct.suffices() {
+		t.settling = false // its samples tell their times themselves
+		return
 	}
 	for _, s := range t.signals {
 		<-p.readings[s].finished

@@ -31,6 +31,8 @@ type watches struct {
 	// nodes and bound serve places, besides all others.
 	nodes, bound *optional
 	besides      []*optional
+	// agents are the NVML agents, nil if nobody reads them.
+	agents *store[*agent]
 
 	startups startups
 	// poke asks for a look at which namespaces need their pods watched.
