@@ -14,7 +14,7 @@ import (
 // direct is what the pods and agents of a target say in one tick.
 type direct struct {
 	DirectReadings
-	// complete says that every pod that was given has a sample of every signal.
+	// complete says that every pod that was given has a sample of every signal, taken in this tick: nobody can have a younger one.
 	complete bool
 }
 
@@ -66,15 +66,16 @@ func (c *Controller) readDirect(ctx context.Context, now time.Time, from DirectT
 		}
 	}()
 	d.DirectReadings = c.options.Direct.ReadDirect(ctx, now, from)
-	d.complete = len(d.Signals) == len(from.Signals) && !slices.ContainsFunc(d.Signals, func(r Readings) bool { return !r.covers(from) })
+	since := now.Add(-c.options.Settings.Interval)
+	d.complete = len(d.Signals) == len(from.Signals) && !slices.ContainsFunc(d.Signals, func(r Readings) bool { return !r.covers(from, since) })
 	return d
 }
 
-// covers reports whether each pod has a sample.
-func (r *Readings) covers(from DirectTarget) bool {
+// covers reports whether each pod has a sample, none of them taken before a time.
+func (r *Readings) covers(from DirectTarget, since time.Time) bool {
 	return r.Pod != nil && !slices.ContainsFunc(from.Pods, func(pod DirectPod) bool {
 		sample, _ := r.Pod(from.Namespace, pod.Name)
-		return !sample.OK
+		return !sample.OK || sample.Time.Before(since)
 	})
 }
 
@@ -109,17 +110,18 @@ func (o *observer) directReading(i int, t *target, signal policy.Signal, p *pass
 		reading.Samples, _ = o.podSamples(i, t.seen.namespace, noSample)
 	}
 	from := o.overlay(i, t, reading.Samples)
+	t.origins = append(t.origins, from)
 	unread := o.unread(reading.Samples)
 	problem := t.direct.Problem
 	switch {
-	case from.pods+from.agents > 0:
+	case from.pods+from.agents+from.prometheus > 0:
 		reading.Problem, reading.Source = "", from.source(t.direct, reading.Source)
 		if reading.Detail = problem; unread == 0 {
 			reading.Detail = ""
 		}
-	case reading.Problem == "" && unread > 0:
+	case reading.Problem == "":
 		reading.Detail = problem
-	case reading.Problem != "":
+	default:
 		reading.Samples = nil
 		if q := p.readings[signal]; q == unasked && problem != "" {
 			reading.Detail = problem
@@ -135,13 +137,29 @@ func noSample(string, string) (policy.Sample, string) { return policy.Sample{}, 
 
 // origins counts where the samples of one signal came from.
 type origins struct {
+	signal                   policy.Signal
 	pods, agents, prometheus int
 	// metric names the first one's.
 	metric string
 }
 
+// Sources of samples, as labels of metrics.
+const (
+	fromPods       = "pods"
+	fromAgents     = "nvml-agents"
+	fromPrometheus = "prometheus"
+)
+
+// each calls f for each source with what came from it.
+func (f *origins) each(do func(source string, n int)) {
+	do(fromPods, f.pods)
+	do(fromAgents, f.agents)
+	do(fromPrometheus, f.prometheus)
+}
+
 // overlay puts the samples of pods and agents over those of Prometheus, where they are younger.
-func (o *observer) overlay(i int, t *target, samples []policy.Sample) (from origins) {
+func (o *observer) overlay(i int, t *target, samples []policy.Sample) origins {
+	from := origins{signal: t.signals[i]}
 	for j, pod := range o.found {
 		sample, metric := policy.Sample{}, ""
 		if i < len(t.direct.Signals) && t.direct.Signals[i].Pod != nil {
@@ -198,8 +216,8 @@ func (p *pass) reportDirect(t *target) {
 	if t.direct == nil {
 		return
 	}
-	p.c.metrics.scraped("pods", t.direct.Pods)
-	p.c.metrics.scraped("nvml-agents", t.direct.Agents)
+	p.c.metrics.scraped(fromPods, t.direct.Pods)
+	p.c.metrics.scraped(fromAgents, t.direct.Agents)
 	for i, r := range t.direct.Signals {
 		for _, d := range r.Dropped {
 			p.c.metrics.dropped.WithLabelValues(string(t.signals[i]), d.Why).Add(float64(d.Count))

@@ -109,13 +109,14 @@ var (
 	maxDesc     = describe("spec_max_replicas", "The maximum by annotation.")
 	valueDesc   = describe("signal_value", "Average of a signal over the ready pods that were sampled, in the signal's unit; absent without a sample.", "signal")
 	targetDesc  = describe("signal_target", "Target of a signal, in the signal's unit.", "signal")
+	sourceDesc  = describe("signal_samples", "Pods that a signal was read of at the last tick, by where their samples came from.", "signal", "source")
 	heldDesc    = describe("held", "1 while the reason holds the workload back, 0 if it did before.", "reason")
 	gpuDesc     = describe("gpu_seconds_total", "GPUs times seconds that the workload's pods have held them.", "state")
 )
 
 // Describe implements prometheus.Collector.
 func (w workloadCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{currentDesc, desiredDesc, minDesc, maxDesc, valueDesc, targetDesc, heldDesc, gpuDesc} {
+	for _, d := range []*prometheus.Desc{currentDesc, desiredDesc, minDesc, maxDesc, valueDesc, targetDesc, sourceDesc, heldDesc, gpuDesc} {
 		descs <- d
 	}
 }
@@ -147,10 +148,18 @@ func (w *Workload) collect(metrics chan<- prometheus.Metric) {
 		again := slices.ContainsFunc(d.Signals[:i], func(s policy.SignalDecision) bool { return s.Signal == signal.Signal })
 		if signal.Sampled > 0 && !again {
 			send(valueDesc, prometheus.GaugeValue, signal.Value, string(signal.Signal))
+			if w.origins == nil {
+				send(sourceDesc, prometheus.GaugeValue, float64(signal.Sampled), string(signal.Signal), fromPrometheus)
+			}
 		}
 		if signal.Target > 0 {
 			send(targetDesc, prometheus.GaugeValue, signal.Target, string(signal.Signal))
 		}
+	}
+	for i := range w.origins {
+		w.origins[i].each(func(source string, n int) {
+			send(sourceDesc, prometheus.GaugeValue, float64(n), string(w.origins[i].signal), source)
+		})
 	}
 	for i, r := range reasons {
 		if w.heldBefore.has(i) {

@@ -52,6 +52,8 @@ type Workload struct {
 	valid map[string]string
 	// heldBefore marks, by position in reasons, every reason that it has been held for.
 	heldBefore reasonSet
+	// origins are where the samples came from, nil if from Prometheus alone.
+	origins []origins
 	// history is the past, which later ticks add to.
 	history *history
 }

@@ -18,6 +18,8 @@ type target struct {
 	replies []*reply
 	// direct is what its pods and agents say in this tick, nil if they were not asked.
 	direct *direct
+	// origins are where the samples of its signals came from in this tick, nil if only Prometheus was asked.
+	origins []origins
 	// lasts are for each signal, built-in ones first, the last samples of its pods.
 	lasts [][]last
 	// hand is who has set the replicas last, judged from judged.

@@ -246,6 +246,7 @@ func (p *pass) decide(t *target, o *observer) {
 		p.remember(t, nil, nil, nil)
 		return
 	}
+	t.origins = nil // a Snapshot has the last ones
 	seen, before := o.observe(t, p), t.state
 	p.meet(t, &seen)
 	if seen.Free, seen.FreeKnown = p.ledger.forDeployment(t.seen); seen.FreeKnown && seen.Lacking == "" && seen.Replicas+seen.Free < t.spec.MaxReplicas {
@@ -317,7 +318,7 @@ func (p *pass) publish() *Snapshot {
 			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: t.writeProblem,
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
 			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable, Free: t.free, FreeKnown: t.freeKnown, Rival: t.rival,
-			GPUs: t.gpus, GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid, history: t.history,
+			GPUs: t.gpus, GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid, history: t.history, origins: t.origins,
 		}
 	}
 	return s
