@@ -1,0 +1,120 @@
+package deploy
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/diff"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// choices are what can be chosen with both: an overlay with components, and the values that mean the same.
+var choices = []struct {
+	overlay    string
+	components []string
+	namespace  string
+	values     string
+}{
+	{"cluster-wide", nil, system, ``},
+	{"single-namespace", nil, "default", `{watch: {namespaces: [default]}, prometheus: {url: ""}}`},
+	{"high-availability", nil, system, `replicas: 2`},
+	{"scale-down-order", nil, system, `scaleDownOrder: true`},
+	{"cluster-wide", []string{"network-policies"}, system, `networkPolicies: {enabled: true}`},
+	{"cluster-wide", []string{"priority-class"}, system, `priorityClass: {create: true}`},
+	{"cluster-wide", []string{"flow-schemas"}, system, `flowSchemas: true`},
+	{"cluster-wide", []string{"../rbac/viewer"}, system, `viewerRole: true`},
+	{
+		"single-namespace", []string{"high-availability", "network-policies"}, "default",
+		`{watch: {namespaces: [default]}, prometheus: {url: ""}, replicas: 2, networkPolicies: {enabled: true}}`,
+	},
+	{
+		"high-availability", []string{"scale-down-order", "network-policies", "priority-class", "flow-schemas"}, system,
+		`{replicas: 2, scaleDownOrder: true, networkPolicies: {enabled: true}, priorityClass: {create: true}, flowSchemas: true}`,
+	},
+}
+
+// Helm makes the same objects as kustomize for the same choices, but the namespace, which Helm leaves to the one who installs.
+func TestHelmEqualsKustomize(t *testing.T) {
+	for _, c := range choices {
+		t.Run(fmt.Sprint(c.overlay, c.components), func(t *testing.T) {
+			want := compose(t, c.namespace, c.overlay, c.components)
+			delete(want, "Namespace "+system)
+			got := helm(t, c.namespace, c.values)
+			for _, name := range slices.Sorted(maps.Keys(want)) {
+				if got[name] == nil {
+					t.Errorf("Helm makes no %s", name)
+				}
+			}
+			for _, name := range slices.Sorted(maps.Keys(got)) {
+				if want[name] == nil {
+					t.Errorf("kustomize makes no %s", name)
+				} else if k, h := plain(t, want[name]), plain(t, got[name]); k != h {
+					t.Errorf("%s differs (- kustomize, + Helm):\n%s", name, diff.Diff(k, h))
+				}
+			}
+		})
+	}
+}
+
+// compose renders an overlay with components, as people put them together in a kustomization of their own.
+func compose(t *testing.T, namespace, overlay string, components []string) objects {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := filepath.Abs("../../deploy/kustomize")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root, err = filepath.Rel(dir, root); err != nil {
+		t.Fatal(err)
+	}
+	own := map[string]any{"resources": []string{filepath.Join(root, "overlays", overlay)}}
+	var parts []string
+	for _, c := range components {
+		if strings.Contains(c, "/") {
+			own["resources"] = append(own["resources"].([]string), filepath.Join(root, c))
+		} else {
+			parts = append(parts, filepath.Join(root, "components", c))
+		}
+	}
+	own["components"] = parts
+	if overlay == "single-namespace" {
+		own["namespace"] = namespace
+	}
+	text, err := yaml.Marshal(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return kustomize(t, filesys.MakeFsOnDisk(), dir)
+}
+
+// plain writes an object in one way, with $(POD_NAMESPACE) filled in as a kubelet does.
+func plain(t *testing.T, o *unstructured.Unstructured) string {
+	t.Helper()
+	text, err := yaml.Marshal(o.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(text), "$(POD_NAMESPACE)", o.GetNamespace())
+}
+
+// Both name the same version.
+func TestVersions(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/kustomize/base/kustomization.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta := loadChart(t).Metadata
+	if want := "newTag: " + meta.AppVersion + "\n"; !strings.Contains(string(text), want) || meta.AppVersion != "v"+meta.Version {
+		t.Errorf("the chart is %s of %s, kustomize has\n%s", meta.Version, meta.AppVersion, text)
+	}
+}
