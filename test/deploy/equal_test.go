@@ -31,11 +31,15 @@ var choices = []struct {
 	{"cluster-wide", []string{"flow-schemas"}, system, `flowSchemas: true`},
 	{"cluster-wide", []string{"../rbac/viewer"}, system, `viewerRole: true`},
 	{
-		"single-namespace", []string{"high-availability", "network-policies"}, "default",
+		"single-namespace",
+		[]string{"high-availability", "network-policies"},
+		"default",
 		`{watch: {namespaces: [default]}, prometheus: {url: ""}, replicas: 2, networkPolicies: {enabled: true}}`,
 	},
 	{
-		"high-availability", []string{"scale-down-order", "network-policies", "priority-class", "flow-schemas"}, system,
+		"high-availability",
+		[]string{"scale-down-order", "network-policies", "priority-class", "flow-schemas"},
+		system,
 		`{replicas: 2, scaleDownOrder: true, networkPolicies: {enabled: true}, priorityClass: {create: true}, flowSchemas: true}`,
 	},
 }

@@ -79,12 +79,12 @@ func helm(t *testing.T, namespace, values string) objects {
 // Wrong values are refused with the path of the value and what is allowed.
 func TestSchemaRefuses(t *testing.T) {
 	for values, want := range map[string]string{
-		`replicas: 0`:                    "at '/replicas': minimum: got 0, want 1",
-		`replicas: two`:                  "at '/replicas': got string, want integer",
-		`replica: 2`:                     "additional properties 'replica' not allowed",
-		`image: {digest: "sha256:12"}`:   "at '/image/digest': 'sha256:12' does not match pattern",
-		`image: {pullPolicy: Sometimes}`: "at '/image/pullPolicy': value must be one of",
-		`prometheus: {url: "ftp://x"}`:   "at '/prometheus/url': 'ftp://x' does not match pattern",
+		`replicas: 0`:                                         "at '/replicas': minimum: got 0, want 1",
+		`replicas: two`:                                       "at '/replicas': got string, want integer",
+		`replica: 2`:                                          "additional properties 'replica' not allowed",
+		`image: {digest: "sha256:12"}`:                        "at '/image/digest': 'sha256:12' does not match pattern",
+		`image: {pullPolicy: Sometimes}`:                      "at '/image/pullPolicy': value must be one of",
+		`prometheus: {url: "ftp://x"}`:                        "at '/prometheus/url': 'ftp://x' does not match pattern",
 		`prometheus: {httpConfigSecret: login}`:               "at '/prometheus/url': 'auto' does not match pattern '^https?://'",
 		`watch: {namespaces: [Team]}`:                         "at '/watch/namespaces/0': 'Team' does not match pattern",
 		`watch: {namespaces: [a, a]}`:                         "at '/watch/namespaces': items at 0 and 1 are equal",
