@@ -79,13 +79,16 @@ func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source, 
 
 // run scales until the context ends.
 func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log logr.Logger) error {
-	s, err := o.source.open(ctx, c, prometheusOptions(o.interval, o.maxSampleAge))
+	s, sought, err := o.prometheus(ctx, c, files, log)
 	if err != nil {
 		return err
 	}
 	options, err := o.controllerOptions(c, files, s, log)
 	if err != nil {
 		return err
+	}
+	if sought != nil {
+		options.Signals, options.Times, options.Queries = sought, sought, sought
 	}
 	listener, err := listen(ctx, o.listen)
 	if err != nil {
@@ -108,6 +111,22 @@ func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log
 		return fmt.Errorf("stopping: %w; started anew, this process stands by again", err)
 	}
 	return err
+}
+
+// prometheus prepares reading from the Prometheus that the flags name. One that is to be found need not be there yet: it is sought.
+func (o *runOptions) prometheus(ctx context.Context, c *cluster, files *adminFiles, log logr.Logger) (*source, *seeker, error) {
+	open := func(ctx context.Context) (*source, error) {
+		return o.source.open(ctx, c, prometheusOptions(o.interval, o.maxSampleAge))
+	}
+	if !o.source.auto() {
+		s, err := open(ctx)
+		return s, nil, err
+	}
+	sought := seek(ctx, open, files.queries, log)
+	if s, err := sought.prometheus(); err == nil {
+		return s, nil, nil
+	}
+	return &source{reader{}, "none found yet"}, sought, ctx.Err()
 }
 
 // showDryRun shows what a controller would do, until the context ends.

@@ -37,6 +37,12 @@ func (f *sourceFlags) problems() []error {
 	return nil
 }
 
+// auto reports whether Prometheus is to be found.
+func (f *sourceFlags) auto() bool {
+	endpoint, err := metrics.ParseURL(f.url)
+	return err == nil && endpoint.Kind == metrics.AutoEndpoint
+}
+
 // source is where signals are read from.
 type source struct {
 	reader
