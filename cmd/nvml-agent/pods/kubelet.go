@@ -3,6 +3,7 @@ package pods
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ type Report func(err error, unknown []string)
 // Kubelet knows who holds the devices of the node. It is safe for concurrent use.
 type Kubelet struct {
 	client podresources.PodResourcesListerClient
-	conn   *grpc.ClientConn
+	conn   io.Closer
 	report Report
 
 	mu      sync.Mutex

@@ -3,6 +3,7 @@ package sampler
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/metrics/nvml"
@@ -14,6 +15,7 @@ var errHung = errors.New("the driver did not return in time")
 // line is one line of calls, each made when the one before has returned: that of a device, or that of listing.
 type line struct {
 	pending chan struct{} // closed when the call under way has returned; nil if there has been none
+	stuck   atomic.Bool   // it hangs
 }
 
 // free waits until no call is under way, false if the context ends first.
@@ -23,19 +25,10 @@ func (l *line) free(ctx context.Context) bool {
 	}
 	select {
 	case <-l.pending:
+		l.stuck.Store(false)
 		return true
 	case <-ctx.Done():
 		return false
-	}
-}
-
-// hung reports whether a call is still under way.
-func (l *line) hung() bool {
-	select {
-	case <-l.pending:
-		return false
-	default:
-		return l.pending != nil
 	}
 }
 
@@ -63,6 +56,7 @@ func call[T any](ctx context.Context, s *Sampler, on *line, name string, f func(
 		return r.value, r.err
 	case <-timer.C:
 	}
+	on.stuck.Store(true)
 	s.Failed(name, ReasonHung)
 	s.Log.Info("The driver hangs in a call; what it concerns is not known until it returns", "call", name)
 	on.free(ctx)

@@ -25,7 +25,6 @@ type track struct {
 	mu       sync.Mutex
 	readings []reading // the oldest first, those of the longest window
 	lost     bool      // at the last attempt
-	hanging  bool
 }
 
 // reading is one sample of a device. A value that is not known is NaN.
@@ -57,7 +56,7 @@ func (s *Sampler) sample(ctx context.Context, t *track, d nvml.Device) {
 		case <-ctx.Done():
 		}
 	}
-	if !t.line.hung() {
+	if !t.line.stuck.Load() {
 		d.Close()
 	}
 }
@@ -66,7 +65,6 @@ func (s *Sampler) sample(ctx context.Context, t *track, d nvml.Device) {
 func (s *Sampler) read(ctx context.Context, t *track, d nvml.Device) (reading, bool) {
 	p := pass{s: s, t: t}
 	r := reading{at: time.Now(), utilization: math.NaN(), used: math.NaN(), total: math.NaN(), reserved: math.NaN(), power: math.NaN()}
-	t.begin()
 	if v, ok := ask(ctx, &p, nvml.CallUtilization, d.Utilization); ok {
 		r.utilization = v
 	}
@@ -80,7 +78,9 @@ func (s *Sampler) read(ctx context.Context, t *track, d nvml.Device) (reading, b
 		r.power = v
 	}
 	s.attribute(ctx, &p, &r, d)
-	t.end(p.lost && p.good == 0)
+	t.mu.Lock()
+	t.lost = p.lost && p.good == 0
+	t.mu.Unlock()
 	return r, p.good > 0 && !p.hung
 }
 
@@ -162,23 +162,9 @@ func (t *track) add(r reading) {
 	t.readings = append(t.readings[kept:], r)
 }
 
-// begin notes that calls are made.
-func (t *track) begin() {
+// trouble reports whether the GPU was lost at last, and whether a call of it hangs.
+func (t *track) trouble() (lost, hung bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.hanging = true
-}
-
-// end notes how they went.
-func (t *track) end(lost bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hanging, t.lost = t.line.hung(), lost
-}
-
-// trouble reports whether the GPU was lost at last, and whether a call is under way.
-func (t *track) trouble() (lost, hanging bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lost, t.hanging
+	return t.lost, t.line.stuck.Load()
 }
