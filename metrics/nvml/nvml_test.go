@@ -222,4 +222,3 @@ func TestClose(t *testing.T) {
 		t.Errorf("closing twice: %v", err)
 	}
 }
-
