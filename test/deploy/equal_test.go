@@ -26,6 +26,9 @@ var choices = []struct {
 	{"single-namespace", nil, "default", `{watch: {namespaces: [default]}, prometheus: {url: ""}}`},
 	{"high-availability", nil, system, `replicas: 2`},
 	{"scale-down-order", nil, system, `scaleDownOrder: true`},
+	{"nvml-agent", nil, system, `nvmlAgent: {enabled: true}`},
+	{"nvml-agent", []string{"nvml-agent-sharing"}, system, `nvmlAgent: {enabled: true, kind: sharing}`},
+	{"nvml-agent", []string{"nvml-agent-host-driver"}, system, `nvmlAgent: {enabled: true, kind: host-driver}`},
 	{"cluster-wide", []string{"network-policies"}, system, `networkPolicies: {enabled: true}`},
 	{"cluster-wide", []string{"priority-class"}, system, `priorityClass: {create: true}`},
 	{"cluster-wide", []string{"flow-schemas"}, system, `flowSchemas: true`},
@@ -64,6 +67,29 @@ func TestHelmEqualsKustomize(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The three kinds of agent are those that deploy/nvml-agent ships.
+func TestKindsOfAgent(t *testing.T) {
+	for kind, file := range map[string]string{
+		"runtime": "daemonset.yaml", "sharing": "sharing/daemonset.yaml", "host-driver": "host-driver/daemonset.yaml",
+	} {
+		text, err := os.ReadFile(filepath.Join("../../deploy/nvml-agent", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shipped := &unstructured.Unstructured{}
+		if err := yaml.UnmarshalStrict(text, &shipped.Object); err != nil {
+			t.Fatal(err)
+		}
+		made := helm(t, system, `nvmlAgent: {enabled: true, kind: `+kind+`, image: {repository: gpuscaler/nvml-agent, tag: dev}}`)[nameOf(shipped)]
+		if made == nil {
+			t.Fatalf("%s: no DaemonSet", kind)
+		}
+		if s, h := plain(t, shipped), plain(t, made); s != h {
+			t.Errorf("%s differs (- shipped, + Helm):\n%s", kind, diff.Diff(s, h))
+		}
 	}
 }
 
@@ -113,12 +139,14 @@ func plain(t *testing.T, o *unstructured.Unstructured) string {
 
 // Both name the same version.
 func TestVersions(t *testing.T) {
-	text, err := os.ReadFile("../../deploy/kustomize/base/kustomization.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	meta := loadChart(t).Metadata
-	if want := "newTag: " + meta.AppVersion + "\n"; !strings.Contains(string(text), want) || meta.AppVersion != "v"+meta.Version {
-		t.Errorf("the chart is %s of %s, kustomize has\n%s", meta.Version, meta.AppVersion, text)
+	for _, dir := range []string{"kustomize/base", "nvml-agent"} {
+		text, err := os.ReadFile(filepath.Join("../../deploy", dir, "kustomization.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "newTag: " + meta.AppVersion + "\n"; !strings.Contains(string(text), want) || meta.AppVersion != "v"+meta.Version {
+			t.Errorf("the chart is %s of %s, %s has\n%s", meta.Version, meta.AppVersion, dir, text)
+		}
 	}
 }

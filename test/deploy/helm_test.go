@@ -95,6 +95,7 @@ func TestSchemaRefuses(t *testing.T) {
 		`extraArgs: [v]`:                                      "at '/extraArgs/0': 'v' does not match pattern",
 		`networkPolicies: {podPorts: [70000]}`:                "at '/networkPolicies/podPorts/0': maximum: got 70,000, want 65,535",
 		`priorityClass: {create: true, name: other}`:          "at '/priorityClass/name': maxLength",
+		`nvmlAgent: {kind: privileged}`:                       "at '/nvmlAgent/kind': value must be one of",
 		`dryRun: "yes"`:                                       "at '/dryRun': got string, want boolean",
 	} {
 		_, err := template(t, system, values)
@@ -149,7 +150,7 @@ func documented(t *testing.T, path string, values *kyaml.RNode, schema property)
 			t.Errorf("the schema does not know %s%s", path, name)
 		}
 		field := values.Field(name)
-		if p.Properties != nil && path+name != "resources" {
+		if p.Properties != nil && name != "resources" {
 			documented(t, path+name+".", field.Value, p)
 		} else if field.Key.YNode().HeadComment == "" {
 			t.Errorf("values.yaml does not say what %s%s is", path, name)
@@ -164,6 +165,7 @@ func TestNotes(t *testing.T) {
 		`watch: {namespaces: [a, b]}`:          "looks at the namespaces a, b.",
 		`watch: {namespaceSelector: "team=a"}`: "looks at the namespaces with team=a.",
 		`dryRun: true`:                         "It writes nothing: dryRun is set.",
+		`nvmlAgent: {enabled: true}`:           "enforce=privileged",
 		`controllerName: second`:               "logs deployment/gpuscaler-second\n",
 	} {
 		files, err := template(t, "gpus", values)

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -103,6 +105,7 @@ func TestPodsAreAdmitted(t *testing.T) {
 		"single-namespace":  {"default", 1},
 		"high-availability": {system, 2},
 		"scale-down-order":  {system, 1},
+		"nvml-agent":        {system, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := overlay(t, name)
@@ -152,9 +155,34 @@ func TestRestricted(t *testing.T) {
 	}
 }
 
+// The agent's pods need more of their nodes: with them the namespace lets them in, and without it does not.
+func TestAgentsAreAdmitted(t *testing.T) {
+	b := control(t)
+	class := &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "nvidia"}, Handler: "nvidia"}
+	if _, err := b.Client().NodeV1().RuntimeClasses().Create(t.Context(), class, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	all := overlay(t, "nvml-agent")
+	template := typed[appsv1.DaemonSet](t, all["DaemonSet "+system+"/gpuscaler-nvml-agent"]).Spec.Template
+	for name, admitted := range map[string]bool{"cluster-wide": false, "nvml-agent": true} {
+		t.Run(name, func(t *testing.T) {
+			install(t, overlay(t, name))
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "agent-"}, Spec: template.Spec}
+			pod.Spec.ServiceAccountName = account // its own is not there without it
+			bed.WaitFor(t, 10*time.Second, "the namespace's standard", func() error {
+				_, err := b.Client().CoreV1().Pods(system).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+				if admitted {
+					return err
+				}
+				return bed.Want("refused", apierrors.IsForbidden(err) && strings.Contains(err.Error(), "violates PodSecurity"), true)
+			})
+		})
+	}
+}
+
 // What the standard does not ask for.
 func TestPodIsLockedDown(t *testing.T) {
-	for _, name := range []string{"cluster-wide", "single-namespace", "high-availability", "scale-down-order"} {
+	for _, name := range []string{"cluster-wide", "single-namespace", "high-availability", "scale-down-order", "nvml-agent"} {
 		for _, o := range overlay(t, name) {
 			switch o.GetKind() {
 			case "ServiceAccount":

@@ -60,7 +60,7 @@ func TestRightsAreTheLeast(t *testing.T) {
 				home = "default"
 			}
 			install(t, overlay(t, name))
-			client := as(t, home)
+			client := as(t, home, account)
 			for namespace, want := range namespaces {
 				want = slices.Compact(slices.Sorted(slices.Values(slices.Concat(want, everyone))))
 				// The API server learns of roles a moment after they were made.
@@ -78,7 +78,7 @@ func TestRightsAreTheLeast(t *testing.T) {
 // Lease and ConfigMaps are the account's by their names, and only in its own namespace.
 func TestRightsToNamedObjects(t *testing.T) {
 	install(t, overlay(t, "cluster-wide"))
-	client := as(t, system)
+	client := as(t, system, account)
 	for _, c := range []struct {
 		namespace, verb, resource, name string
 		allowed                         bool
@@ -102,8 +102,17 @@ func TestRightsToNamedObjects(t *testing.T) {
 	}
 }
 
-// as returns a client of the controller's account.
-func as(t *testing.T, namespace string) kubernetes.Interface {
+// The agents may do nothing.
+func TestAgentsHaveNoRights(t *testing.T) {
+	install(t, overlay(t, "nvml-agent"))
+	got := granted(t, as(t, system, "gpuscaler-nvml-agent"), system)
+	if want := slices.Sorted(slices.Values(everyone)); !slices.Equal(got, want) {
+		t.Errorf("the agents may %q, want %q", got, want)
+	}
+}
+
+// as returns a client of an account.
+func as(t *testing.T, namespace, account string) kubernetes.Interface {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

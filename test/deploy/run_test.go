@@ -19,6 +19,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 )
@@ -45,8 +46,8 @@ func TestUpgradeAndUninstall(t *testing.T) {
 				}
 			}
 			target := optIn(t, ns)
-			args := container(t, all).Args
-			first := run(t, c.home, args)
+			pod := container(t, all)
+			first := run(t, c.home, pod.Args)
 			bed.WaitFor(t, 30*time.Second, "the lower bound", target.wantReplicas(3))
 			bed.WaitFor(t, 10*time.Second, "a word about Prometheus", func() error {
 				return bed.Want("told", strings.Contains(first.out.String(), c.told), true)
@@ -54,9 +55,13 @@ func TestUpgradeAndUninstall(t *testing.T) {
 			if out := first.out.String(); name == "cluster-wide" && strings.Contains(out, "forbidden") {
 				t.Errorf("a right is missing:\n%s", out)
 			}
+			requested := pod.Resources.Requests.Memory().Value()
+			if used := first.resident(t); used > requested {
+				t.Errorf("a small cluster takes %d MiB, and %d are requested", used>>20, requested>>20)
+			}
 			target.scale(t, 5) // by a person, as long as that is respected
 
-			second := run(t, c.home, args)
+			second := run(t, c.home, pod.Args)
 			first.stop(t)
 			bed.Holds(t, 3*time.Second, "5 replicas during the upgrade", target.wantReplicas(5))
 			uninstall(t, all)
@@ -138,12 +143,9 @@ func (w workload) wantReplicas(n int32) func() error {
 func (w workload) scale(t *testing.T, n int32) {
 	t.Helper()
 	deployments := control(t).Client().AppsV1().Deployments(w.namespace)
-	scale, err := deployments.GetScale(t.Context(), w.name, metav1.GetOptions{})
+	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, n)
+	_, err := deployments.Patch(t.Context(), w.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "kubectl"}, "scale")
 	if err != nil {
-		t.Fatal(err)
-	}
-	scale.Spec.Replicas = n
-	if _, err := deployments.UpdateScale(t.Context(), w.name, scale, metav1.UpdateOptions{FieldManager: "kubectl"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -218,6 +220,22 @@ func run(t *testing.T, namespace string, args []string) *process {
 	})
 	bed.WaitFor(t, 30*time.Second, "the program to be ready", func() error { return answers("http://" + listen + "/readyz") })
 	return p
+}
+
+// resident is how much memory the process takes, in bytes.
+func (p *process) resident(t *testing.T) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		t.Log("not looked up on this system:", err)
+		return 0
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("resident: %d MiB", pages*int64(os.Getpagesize())>>20)
+	return pages * int64(os.Getpagesize())
 }
 
 // stop ends the process as a kubelet does and wants it to end in order.
