@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -79,17 +80,45 @@ func TestKindsOfAgent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shipped := &unstructured.Unstructured{}
-		if err := yaml.UnmarshalStrict(text, &shipped.Object); err != nil {
+		daemonset := &unstructured.Unstructured{}
+		if err := yaml.UnmarshalStrict(text, &daemonset.Object); err != nil {
 			t.Fatal(err)
 		}
-		made := helm(t, system, `nvmlAgent: {enabled: true, kind: `+kind+`, image: {repository: gpuscaler/nvml-agent, tag: dev}}`)[nameOf(shipped)]
+		made := helm(t, system, `nvmlAgent: {enabled: true, kind: `+kind+`, image: {repository: gpuscaler/nvml-agent, tag: dev}}`)[nameOf(daemonset)]
 		if made == nil {
 			t.Fatalf("%s: no DaemonSet", kind)
 		}
-		if s, h := plain(t, shipped), plain(t, made); s != h {
+		if s, h := plain(t, daemonset), plain(t, made); s != h {
 			t.Errorf("%s differs (- shipped, + Helm):\n%s", kind, diff.Diff(s, h))
 		}
+	}
+}
+
+// What deploy/README.md shows as a kustomization of one's own can be rendered, and is what it says.
+func TestOwnKustomization(t *testing.T) {
+	readme, err := os.ReadFile("../../deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(readme), "```yaml\n")
+	text, _, closed := strings.Cut(text, "```")
+	if !found || !closed {
+		t.Fatal("there is no kustomization in README.md")
+	}
+	dir := t.TempDir()
+	text = strings.ReplaceAll(text, "https://github.com/gpuscaler/gpuscaler//deploy/kustomize", shipped(t, dir))
+	text = strings.ReplaceAll(text, "?ref="+loadChart(t).Metadata.AppVersion, "")
+	all := renderOwn(t, dir, []byte(text))
+	d := typed[appsv1.Deployment](t, all["Deployment "+system+"/gpuscaler"])
+	c := d.Spec.Template.Spec.Containers[0]
+	if want := "registry.example.com/gpuscaler:" + loadChart(t).Metadata.AppVersion; c.Image != want {
+		t.Errorf("the image is %s, want %s", c.Image, want)
+	}
+	if want := "--prometheus-url=http://prometheus.monitoring.svc:9090"; c.Args[len(c.Args)-1] != want || *d.Spec.Replicas != 2 {
+		t.Errorf("the arguments are %q, replicas %d, want %s and 2", c.Args, *d.Spec.Replicas, want)
+	}
+	if all["NetworkPolicy "+system+"/gpuscaler"] == nil {
+		t.Error("there is no network policy")
 	}
 }
 
@@ -97,6 +126,30 @@ func TestKindsOfAgent(t *testing.T) {
 func compose(t *testing.T, namespace, overlay string, components []string) objects {
 	t.Helper()
 	dir := t.TempDir()
+	root := shipped(t, dir)
+	content := map[string]any{"resources": []string{filepath.Join(root, "overlays", overlay)}}
+	var parts []string
+	for _, c := range components {
+		if strings.Contains(c, "/") {
+			content["resources"] = append(content["resources"].([]string), filepath.Join(root, c))
+		} else {
+			parts = append(parts, filepath.Join(root, "components", c))
+		}
+	}
+	content["components"] = parts
+	if overlay == "single-namespace" {
+		content["namespace"] = namespace
+	}
+	text, err := yaml.Marshal(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return renderOwn(t, dir, text)
+}
+
+// shipped is the path from a folder to deploy/kustomize: kustomize takes no absolute ones.
+func shipped(t *testing.T, dir string) string {
+	t.Helper()
 	root, err := filepath.Abs("../../deploy/kustomize")
 	if err != nil {
 		t.Fatal(err)
@@ -104,23 +157,12 @@ func compose(t *testing.T, namespace, overlay string, components []string) objec
 	if root, err = filepath.Rel(dir, root); err != nil {
 		t.Fatal(err)
 	}
-	own := map[string]any{"resources": []string{filepath.Join(root, "overlays", overlay)}}
-	var parts []string
-	for _, c := range components {
-		if strings.Contains(c, "/") {
-			own["resources"] = append(own["resources"].([]string), filepath.Join(root, c))
-		} else {
-			parts = append(parts, filepath.Join(root, "components", c))
-		}
-	}
-	own["components"] = parts
-	if overlay == "single-namespace" {
-		own["namespace"] = namespace
-	}
-	text, err := yaml.Marshal(own)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return root
+}
+
+// renderOwn renders a kustomization in a folder of its own.
+func renderOwn(t *testing.T, dir string, text []byte) objects {
+	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
