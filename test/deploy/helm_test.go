@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,7 +46,7 @@ func template(t *testing.T, namespace, values string) (map[string]string, error)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Engine{Strict: true}.Render(c, all)
+	return engine.Engine{Strict: true}.RenderWithContext(t.Context(), c, all)
 }
 
 // helm renders the chart into objects.
@@ -63,7 +64,7 @@ func helm(t *testing.T, namespace, values string) objects {
 		documents := yamlutil.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
 		for {
 			o := &unstructured.Unstructured{}
-			if err := documents.Decode(o); err == io.EOF {
+			if err := documents.Decode(o); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				t.Fatalf("%s: %v\n%s", name, err, text)

@@ -191,20 +191,25 @@ func TestPodIsLockedDown(t *testing.T) {
 				}
 			case "Deployment":
 				spec := typed[appsv1.Deployment](t, o).Spec.Template.Spec
-				c := spec.Containers[0]
-				if root := c.SecurityContext.ReadOnlyRootFilesystem; root == nil || !*root {
-					t.Errorf("%s: the root file system can be written", name)
-				}
-				if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
-					t.Errorf("%s: resources are %v", name, c.Resources)
-				}
-				if c.LivenessProbe.HTTPGet.Path != "/healthz" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
-					t.Errorf("%s: probes are %v and %v", name, c.LivenessProbe, c.ReadinessProbe)
-				}
 				if spec.HostNetwork || spec.HostPID || spec.HostIPC || len(spec.Volumes) > 0 {
 					t.Errorf("%s: the pod shares something of its node", name)
 				}
+				lockedDown(t, name, &spec.Containers[0])
 			}
 		}
+	}
+}
+
+// lockedDown looks at the controller's container.
+func lockedDown(t *testing.T, name string, c *corev1.Container) {
+	t.Helper()
+	if root := c.SecurityContext.ReadOnlyRootFilesystem; root == nil || !*root {
+		t.Errorf("%s: the root file system can be written", name)
+	}
+	if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
+		t.Errorf("%s: resources are %v", name, c.Resources)
+	}
+	if c.LivenessProbe.HTTPGet.Path != "/healthz" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
+		t.Errorf("%s: probes are %v and %v", name, c.LivenessProbe, c.ReadinessProbe)
 	}
 }

@@ -153,7 +153,7 @@ func (w workload) scale(t *testing.T, n int32) {
 // program builds the program once.
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(shared.Dir(), "gpuscaler")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/gpuscaler") //nolint:noctx // it is built for all tests
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/gpuscaler")
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -29,7 +29,7 @@ const (
 // Rights creates the objects of the manifests in dir (deploy/rbac) and returns the kubeconfig files of the controller's service
 // account and of a person with the viewer role.
 func Rights(ctx context.Context, b *bed.Bed, dir string) (controller, viewer string, err error) {
-	for _, pattern := range []string{"namespace.yaml", "serviceaccount.yaml", "cluster*.yaml", "role*.yaml", "viewer/*.yaml"} {
+	for _, pattern := range []string{"namespace.yaml", "serviceaccount.yaml", "cluster*.yaml", "role*.yaml", "viewer/cluster*.yaml"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil || len(files) == 0 {
 			return "", "", fmt.Errorf("no manifest %s in %s", pattern, dir)
