@@ -30,7 +30,7 @@ func TestSeek(t *testing.T) {
 			if looks++; looks < 4 {
 				return nil, errors.New("none among 3 Services")
 			}
-			return &source{reader{}, "http://found"}, nil
+			return &source{name: "http://found"}, nil
 		}
 		k := seek(ctx, look, nil, log)
 		_, byName := k.Read(ctx, policy.GPUUtilization, nil)

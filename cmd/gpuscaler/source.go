@@ -48,6 +48,8 @@ type source struct {
 	reader
 	// name is for people: the URL, and how it was found.
 	name string
+	// sought reads in place of the reader as long as Prometheus is not found.
+	sought *seeker
 }
 
 // open prepares reading from the Prometheus that the flags name. It asks the cluster only to find it.
@@ -58,7 +60,7 @@ func (f *sourceFlags) open(ctx context.Context, c *cluster, options metrics.Opti
 	}
 	switch endpoint.Kind {
 	case metrics.NoEndpoint:
-		return &source{reader{}, "none: --prometheus-url is empty"}, nil
+		return &source{name: "none: --prometheus-url is empty"}, nil
 	case metrics.AutoEndpoint:
 		return discover(ctx, c, options)
 	case metrics.KubeEndpoint:
@@ -109,7 +111,7 @@ func newSource(name string, options metrics.Options) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &source{reader{prometheus}, name}, nil
+	return &source{reader: reader{prometheus}, name: name}, nil
 }
 
 // prometheusOptions are what all ways to Prometheus have in common. A request may take three quarters of the interval, so
