@@ -26,8 +26,10 @@ type podRun struct {
 	wantGPUs int
 	// container is the name of the container that has the GPUs.
 	container string
-	ip        string
-	engine    *engine
+	// loopback asks for an address of this machine.
+	loopback bool
+	ip       string
+	engine   *engine
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -51,6 +53,13 @@ func newPodRun(f *Fleet, n *node, pod *corev1.Pod) *podRun {
 		started: time.Now(),
 	}
 	r.wantGPUs, r.container = gpusOf(pod)
+	switch where := pod.Annotations[Address]; where {
+	case AddressLoopback:
+		r.loopback = true
+	case "":
+	default:
+		f.opts.Log("pod %s: annotation %s is %q, want %s or nothing", r.name, Address, where, AddressLoopback)
+	}
 	r.ctx, r.cancel = context.WithCancel(f.ctx)
 	return r
 }
@@ -63,6 +72,13 @@ func (r *podRun) set(pod *corev1.Pod) {
 	case r.changed <- struct{}{}:
 	default:
 	}
+}
+
+// annotation reads one of the pod as it is now.
+func (r *podRun) annotation(key string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pod.Annotations[key]
 }
 
 func (r *podRun) isReady() bool {
@@ -91,6 +107,7 @@ type orders struct {
 	loadTime   time.Duration
 	waiting    string
 	unready    bool
+	refusing   bool
 }
 
 func (r *podRun) orders() orders {
@@ -99,6 +116,7 @@ func (r *podRun) orders() orders {
 	a := r.pod.Annotations
 	return orders{
 		deleting: r.pod.DeletionTimestamp != nil, crash: a[Crash] == "true", waiting: a[Waiting], unready: a[Unready] == "true",
+		refusing:   a[Hostile] == HostileRefuse,
 		crashAfter: r.duration(a, CrashAfter, r.fleet.opts.CrashAfter), loadTime: r.duration(a, LoadTime, r.fleet.opts.LoadTime),
 	}
 }
@@ -203,9 +221,10 @@ func (r *podRun) serve() {
 		r.startEngine()
 		for !r.over() && !r.orders().crash {
 			o := r.orders()
+			r.listen(!o.refusing)
 			r.mark(true, !o.unready)
 			r.report(running(!o.unready))
-			r.await(func(now orders) bool { return broken(now) || now.unready != o.unready })
+			r.await(func(now orders) bool { return broken(now) || now.unready != o.unready || now.refusing != o.refusing })
 		}
 	}
 	if r.over() {
