@@ -102,8 +102,9 @@ type workload struct {
 	Reason, Message                                    string
 	Notes                                              []struct{ Reason, Text string }
 	Signals                                            map[string]struct {
-		Value  *float64
-		Target float64
+		Value          *float64
+		Target         float64
+		Source, Detail string
 	}
 }
 
