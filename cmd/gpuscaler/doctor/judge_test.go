@@ -166,7 +166,7 @@ var wrongs = []wrong{
 	{"a signal that is refused", func(_ *Facts, _ *WorkloadFacts, _ *ReadingFacts, s *SignalFacts) {
 		s.Err = errors.New("too many samples")
 	}, "error series", "too many samples"},
-	{"no series of DCGM", func(_ *Facts, _ *WorkloadFacts, _ *ReadingFacts, s *SignalFacts) { s.Census = metrics.Census{} }, "error series", "DCGM_FI_PROF_GR_ENGINE_ACTIVE, nv_gpu_utilization -> install dcgm-exporter"},
+	{"no series of DCGM", func(_ *Facts, _ *WorkloadFacts, _ *ReadingFacts, s *SignalFacts) { s.Census = metrics.Census{} }, "error series", "DCGM_FI_PROF_GR_ENGINE_ACTIVE, gpuscaler_nvml_gpu_utilization_ratio, nv_gpu_utilization -> install dcgm-exporter"},
 	{"no series of an engine", func(_ *Facts, _ *WorkloadFacts, _ *ReadingFacts, s *SignalFacts) {
 		s.Signal, s.Census = policy.QueueDepth, metrics.Census{}
 	}, "error series", "PodMonitor"},

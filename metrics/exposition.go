@@ -1,0 +1,256 @@
+package metrics
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// The text that exporters write, in both of its formats: Prometheus' own ("text format", version 0.0.4) and OpenMetrics. A
+// line is a comment, blank, or one sample:
+//
+//	name{label="value",...} value [timestamp] [# exemplar]
+//
+// Of the thousand lines of a page a hundred are wanted. The others are told by their name and not looked at any further,
+// which is what makes this several times faster than parsing the whole page (see BenchmarkPage).
+
+// maxLine bounds one line, wanted or not. It is the size of the read buffer.
+const maxLine = 32 << 10
+
+// Failures of a page.
+var (
+	errTruncated = errors.New("the page ends in the middle")
+	errLongLine  = fmt.Errorf("a line longer than %d bytes", maxLine)
+)
+
+// expositionReader hands out the wanted lines of a page.
+type expositionReader struct {
+	buf         *bufio.Reader
+	openMetrics bool
+	ended       bool // # EOF was read
+}
+
+// next returns the next line without its line feed; io.EOF is the proper end of the page. Text ends with a line feed and
+// OpenMetrics with "# EOF": a page without is the beginning of one.
+func (e *expositionReader) next() ([]byte, error) {
+	text, err := e.buf.ReadSlice('\n')
+	switch {
+	case err == nil:
+		text = text[:len(text)-1]
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, errLongLine
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	case len(text) == 0 && (e.ended || !e.openMetrics):
+		return nil, io.EOF
+	case !e.openMetrics || string(text) != "# EOF":
+		return nil, errTruncated
+	}
+	if e.ended {
+		return nil, fmt.Errorf("%w: text after # EOF", errSyntax)
+	}
+	e.ended = e.openMetrics && string(text) == "# EOF"
+	return text, nil
+}
+
+// trimBlank removes the blanks that may stand before a token.
+func trimBlank(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	return b
+}
+
+// metricName is the length of the name that a line begins with: 0 for comments, blank lines and names in quotes, which no
+// source has.
+func metricName(text []byte) int {
+	for i, c := range text {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == ':'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// seriesEnd is the length of name and labels, given that of the name.
+func seriesEnd(text []byte, name int) (int, error) {
+	rest := trimBlank(text[name:])
+	if len(rest) == 0 || rest[0] != '{' {
+		return name, nil
+	}
+	quoted := false
+	for i := len(text) - len(rest); i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '}' && !quoted:
+			return i + 1, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: labels without end in %q", errSyntax, excerpt(string(text)))
+}
+
+// parseValue reads what follows the labels.
+func (e *expositionReader) parseValue(rest []byte) (value float64, ms int64, err error) {
+	word, rest := nextWord(rest)
+	if bytes.IndexByte(word, '_') >= 0 || len(word) == 0 {
+		return 0, 0, fmt.Errorf("%w: value %q", errSyntax, excerpt(string(word)))
+	}
+	if value, err = parseFloat(word); err != nil {
+		return 0, 0, err
+	}
+	if word, rest = nextWord(rest); len(word) > 0 && !(e.openMetrics && word[0] == '#') {
+		if ms, err = e.parseTime(word); err != nil {
+			return 0, 0, err
+		}
+		word, rest = nextWord(rest)
+	}
+	// What OpenMetrics lets follow is an exemplar. It is not read.
+	if exemplar := e.openMetrics && string(word) == "#"; !exemplar && len(word)+len(rest) > 0 {
+		return 0, 0, fmt.Errorf("%w: %q after the sample", errSyntax, excerpt(string(word)))
+	}
+	return value, ms, nil
+}
+
+// nextWord cuts the text at the next blank.
+func nextWord(text []byte) (word, rest []byte) {
+	text = trimBlank(text)
+	for i, c := range text {
+		if c == ' ' || c == '\t' {
+			return text[:i], trimBlank(text[i:])
+		}
+	}
+	return text, nil
+}
+
+// parseTime reads a timestamp: milliseconds in text, seconds in OpenMetrics. The time 0 would be none at all and becomes 1.
+func (e *expositionReader) parseTime(word []byte) (int64, error) {
+	var ms int64
+	var err error
+	if e.openMetrics {
+		var seconds float64
+		seconds, err = parseFloat(word)
+		if !(math.Abs(seconds) <= 1<<40) {
+			err = errSyntax
+		}
+		ms = int64(math.Floor(seconds * 1000))
+	} else {
+		ms, err = strconv.ParseInt(unsafe.String(unsafe.SliceData(word), len(word)), 10, 64)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%w: timestamp %q", errSyntax, excerpt(string(word)))
+	}
+	if ms == 0 {
+		ms = 1
+	}
+	return ms, nil
+}
+
+// label is one label of a series.
+type label struct{ name, value string }
+
+// parseLabels reads the labels of a series: what stands after its name. It is called when a series is seen for the first time
+// only.
+func parseLabels(text string) ([]label, error) {
+	bad := func() ([]label, error) { return nil, fmt.Errorf("%w: labels %q", errSyntax, excerpt(text)) }
+	var labels []label
+	rest := skipBlank(text)
+	if rest == "" {
+		return nil, nil
+	}
+	rest = skipBlank(rest[1:])
+	for rest != "}" {
+		name, after, ok := labelName(rest)
+		if !ok {
+			return bad()
+		}
+		value, after, ok := unquote(skipBlank(after))
+		if !ok || has(labels, name) {
+			return bad()
+		}
+		labels = append(labels, label{name, value})
+		switch rest = skipBlank(after); {
+		case rest == "":
+			return bad()
+		case rest[0] == ',':
+			rest = skipBlank(rest[1:])
+		case rest != "}":
+			return bad()
+		}
+	}
+	return labels, nil
+}
+
+func skipBlank(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	return s
+}
+
+// labelName reads a name, which may stand in quotes, and the equals sign.
+func labelName(s string) (name, rest string, ok bool) {
+	if s != "" && s[0] == '"' {
+		name, rest, ok = unquote(s)
+	} else {
+		n := metricName([]byte(s))
+		name, rest, ok = s[:n], s[n:], n > 0
+	}
+	rest = skipBlank(rest)
+	if !ok || rest == "" || rest[0] != '=' {
+		return "", "", false
+	}
+	return name, rest[1:], true
+}
+
+// unquote reads a string in quotes. Of the escapes only these three exist.
+func unquote(s string) (value, rest string, ok bool) {
+	if s == "" || s[0] != '"' {
+		return "", "", false
+	}
+	var out []byte
+	for i := 1; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '"':
+			return string(out), s[i+1:], utf8.Valid(out)
+		case c == '\\' && i+1 < len(s):
+			i++
+			if c = s[i]; c == 'n' {
+				c = '\n'
+			} else if c != '"' && c != '\\' {
+				return "", "", false
+			}
+		}
+		out = append(out, c)
+	}
+	return "", "", false
+}
+
+func has(labels []label, name string) bool {
+	for _, l := range labels {
+		if l.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// labelValue is the value of a label; an absent label is empty, as in PromQL.
+func labelValue(labels []label, name string) string {
+	for _, l := range labels {
+		if l.name == name {
+			return l.value
+		}
+	}
+	return ""
+}

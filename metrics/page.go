@@ -1,0 +1,280 @@
+package metrics
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unique"
+)
+
+// Bounds of what is kept of one page. A server with sixteen engines and three histograms has 1,300 series.
+const (
+	maxKeptSeries = 4000
+	maxKeptBytes  = 512 << 10
+)
+
+// series is one series of a page that is wanted, from page to page.
+type series struct {
+	text  unique.Handle[string] // name and labels as on the page; the pods of a workload share it
+	marks []mark                // none if no source matches
+
+	value float64   // on the last page that had it
+	time  time.Time // of the value: when the page was asked for, or the sample's own time
+	page  uint64    // number of the last page that had it
+
+	counted bool               // value is one that a counter can have; it is what total was counted up to
+	total   float64            // increase since the first sight, resets left out; only of counters
+	past    [snapshots]float64 // total at the page's snapshots; 0 before its first sight, which is what it counts from
+	last    time.Time          // when the page that last had it was asked for
+}
+
+// mark is one use of a series by a source.
+type mark struct {
+	use
+	id  string  // values of the source's identity labels
+	pod PodKey  // on an agent's page
+	le  float64 // of a bucket
+}
+
+// page is the state of one page that is read again and again: the series in the order in which they stand on it. It is not safe
+// for concurrent use.
+type page struct {
+	plan   *plan
+	series []series
+	number uint64    // of the page read last
+	asked  time.Time // when that was asked for
+	window snapshotRing
+}
+
+// hit is one wanted sample of a page that is being read.
+type hit struct {
+	series int32
+	value  float64
+	time   int64
+}
+
+// reading is a page that is being read. Nothing of the page's state changes before all of it was read: a page that breaks off is
+// no page.
+type reading struct {
+	*page
+	hits   []hit
+	fresh  []series         // first seen on this page
+	index  map[string]int32 // of all series, made when the page differs from the one before
+	cursor int              // the series that is expected next
+	moved  bool             // the series did not come in the same order as on the page before
+	bytes  int              // of the texts of the hits
+}
+
+// read reads a page that was asked for at a time, and is received now.
+func (p *page) read(in *bufio.Reader, openMetrics bool, asked, received time.Time) error {
+	e := expositionReader{buf: in, openMetrics: openMetrics}
+	r := reading{page: p}
+	for {
+		text, err := e.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = r.line(&e, trimBlank(text))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.checkTimes(received); err != nil {
+		return err
+	}
+	r.commit(asked)
+	return nil
+}
+
+// line reads one line. Most wanted lines are those that were expected: same series, same order as on the page before.
+func (r *reading) line(e *expositionReader, text []byte) error {
+	if r.cursor < len(r.series) {
+		want := r.series[r.cursor].text.Value()
+		if n := len(want); len(text) > n && (text[n] == ' ' || text[n] == '\t') && string(text[:n]) == want {
+			r.cursor++
+			return r.sample(e, int32(r.cursor-1), n, text[n:])
+		}
+	}
+	name := metricName(text)
+	if name == 0 {
+		return nil
+	}
+	uses, wanted := r.plan.names[string(text[:name])]
+	if !wanted {
+		return nil
+	}
+	end, err := seriesEnd(text, name)
+	if err != nil {
+		return err
+	}
+	i, err := r.find(text[:end], name, uses)
+	if err != nil {
+		return err
+	}
+	return r.sample(e, i, end, text[end:])
+}
+
+// find returns the place of a series that was not expected here.
+func (r *reading) find(text []byte, name int, uses []use) (int32, error) {
+	if r.index == nil {
+		r.index = make(map[string]int32, len(r.series))
+		for i := range r.series {
+			r.index[r.series[i].text.Value()] = int32(i)
+		}
+	}
+	r.moved = true
+	if i, known := r.index[string(text)]; known {
+		if int(i) < len(r.series) {
+			r.cursor = int(i) + 1
+		}
+		return i, nil
+	}
+	s, err := newSeries(string(text), name, uses, r.plan.agent)
+	if err != nil {
+		return 0, err
+	}
+	i := int32(len(r.series) + len(r.fresh))
+	r.fresh = append(r.fresh, s)
+	r.index[s.text.Value()] = i
+	return i, nil
+}
+
+func newSeries(text string, name int, uses []use, agent bool) (series, error) {
+	s := series{text: unique.Make(text)}
+	labels, err := parseLabels(text[name:])
+	if err != nil {
+		return s, err
+	}
+	for _, u := range uses {
+		if !u.match.matches(labels) {
+			continue
+		}
+		m := mark{use: u, id: identityOf(labels, u.identity)}
+		if agent {
+			m.pod = PodKey{labelValue(labels, "namespace"), labelValue(labels, "pod")}
+		}
+		if u.role == roleBucket {
+			if m.le, err = strconv.ParseFloat(labelValue(labels, "le"), 64); err != nil || math.IsNaN(m.le) {
+				return s, fmt.Errorf("%w: le=%q of a bucket", errSyntax, excerpt(labelValue(labels, "le")))
+			}
+		}
+		s.marks = append(s.marks, m)
+	}
+	return s, nil
+}
+
+// identityOf joins the values of some labels. Most series have one that is not empty at most.
+func identityOf(labels []label, names []string) string {
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = labelValue(labels, name)
+	}
+	return strings.Join(parts, "\xff") // which is in no label: they are UTF-8
+}
+
+// sample reads what follows the text of a series, which has size bytes.
+func (r *reading) sample(e *expositionReader, i int32, size int, rest []byte) error {
+	if r.bytes += size; len(r.hits) >= maxKeptSeries || r.bytes > maxKeptBytes {
+		return fmt.Errorf("%w: more than %d series or %d bytes of the metrics that are read", errTooLarge, maxKeptSeries, maxKeptBytes)
+	}
+	value, ms, err := e.parseValue(rest)
+	if err != nil {
+		return err
+	}
+	if len(r.hits) == cap(r.hits) {
+		r.hits = append(make([]hit, 0, max(len(r.series)+1, 2*len(r.hits))), r.hits...)
+	}
+	r.hits = append(r.hits, hit{series: i, value: value, time: ms})
+	return nil
+}
+
+// futureSlack is how far the clocks of two nodes may be apart before a sample counts as one from the future.
+const futureSlack = time.Second
+
+// checkTimes refuses samples from the future: their age cannot be known.
+func (r *reading) checkTimes(received time.Time) error {
+	limit := received.Add(futureSlack).UnixMilli()
+	for _, h := range r.hits {
+		if h.time > limit {
+			return fmt.Errorf("%w: a sample with the time %s, which is %v ahead of this clock", errFuture,
+				time.UnixMilli(h.time).UTC().Format(time.RFC3339), time.UnixMilli(h.time).Sub(received).Round(time.Second))
+		}
+	}
+	return nil
+}
+
+var errFuture = errors.New("a time that is yet to come")
+
+// commit makes the page that was read the current one.
+func (r *reading) commit(asked time.Time) {
+	p := r.page
+	p.number++
+	p.asked = asked
+	if r.moved {
+		p.series = append(p.series, r.fresh...)
+	}
+	for _, h := range r.hits {
+		at := asked
+		if own := time.UnixMilli(h.time); h.time != 0 && own.Before(asked) {
+			at = own
+		}
+		p.series[h.series].set(h.value, at, asked, p.number)
+	}
+	if r.moved || len(r.hits) < len(p.series) {
+		p.reorder(r.hits, asked)
+	}
+	p.window.push(asked, p.series)
+}
+
+// set takes a new value. Two samples of one series on one page are the same thing told twice: the larger one counts.
+func (s *series) set(v float64, at, asked time.Time, number uint64) {
+	again := s.page == number
+	if again && !(v > s.value) {
+		return
+	}
+	if _, why := plausible(v, math.MaxFloat64, false); why == whyNone {
+		switch {
+		case !s.counted: // the first sight: what was counted before is not known when
+		case v < s.value && !again:
+			s.total += v // a restart: it counts from 0
+		default:
+			s.total += v - s.value
+		}
+		s.counted = true
+	} else {
+		s.counted = false
+	}
+	s.value, s.time, s.page, s.last = v, at, number, asked
+}
+
+// reorder puts the series into the order of the page, so that the next one is read without looking anything up. Series that the
+// page lacks stay for as long as a rate may need them: what a server counts under a new label set after its restart was perhaps
+// counted before.
+func (p *page) reorder(hits []hit, asked time.Time) {
+	placed := make([]bool, len(p.series))
+	next := make([]series, 0, len(hits))
+	bytes := 0
+	take := func(i int) {
+		if !placed[i] {
+			placed[i] = true
+			next = append(next, p.series[i])
+			bytes += len(p.series[i].text.Value())
+		}
+	}
+	for _, h := range hits {
+		take(int(h.series))
+	}
+	for i := range p.series {
+		if asked.Sub(p.series[i].last) <= countWindow && len(next) < maxKeptSeries && bytes < maxKeptBytes {
+			take(i)
+		}
+	}
+	p.series = next
+}
