@@ -31,10 +31,10 @@ func (r directReader) ReadDirect(ctx context.Context, now time.Time, t controlle
 	}
 	read := r.direct.Read(ctx, now, from)
 	readings := controller.DirectReadings{
-		Signals:   make([]controller.Readings, len(read.Results)),
-		Pods:      controller.Asked{All: read.Pods, Asked: read.Sampled, Failed: read.Failed},
-		Agents:    controller.Asked{All: read.Agents, Asked: read.Agents, Failed: read.AgentsFailed},
-		Problem:   joined(read.Problem, read.AgentProblem),
+		Signals: make([]controller.Readings, len(read.Results)),
+		Pods:    controller.Asked{All: read.Pods, Asked: read.Sampled, Failed: read.Failed},
+		Agents:  controller.Asked{All: read.Agents, Asked: read.Agents, Failed: read.AgentsFailed},
+		Problem: joined(read.Problem, read.AgentProblem),
 		FromAgent: func(i int, namespace, name string) bool {
 			reading, ok := read.Results[i].Samples.Get(namespace, name)
 			return ok && read.Results[i].From(reading) == metrics.OriginAgent
