@@ -106,7 +106,7 @@ func TestYoungerSampleCounts(t *testing.T) {
 		"one pod fails, no Prometheus":  {direct: &fakeDirect{problem: "10.0.0.2 refused", pods: map[string]policy.Sample{"a-0": sampled(100, 0)}}, without: true, desired: 2, source: "pod_metric (pods)", origins: origins{pods: 1}},
 		"all fail":                      {direct: &fakeDirect{problem: "connection refused"}, fails: errors.New("down"), desired: 2, message: "no usable sample of running-requests (connection refused; down)"},
 		"all fail, no Prometheus":       {direct: &fakeDirect{problem: "connection refused"}, without: true, desired: 2, message: "no usable sample of running-requests (connection refused)"},
-		"no series, no Prometheus":      {direct: &fakeDirect{}, without: true, desired: 2, message: "no Prometheus is configured"},
+		"no series, no Prometheus":      {direct: &fakeDirect{}, without: true, desired: 2, message: "no usable sample of running-requests (pods and agents answer, and tell nothing of it)"},
 		"panic":                         {direct: &fakeDirect{panics: true}, without: true, desired: 2, message: "panic while reading pods: boom"},
 		"too old":                       {direct: &fakeDirect{pods: map[string]policy.Sample{"a-0": sampled(1, -91), "a-1": sampled(1, -91)}}, without: true, desired: 2, message: "too old"},
 	} {

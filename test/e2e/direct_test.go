@@ -78,7 +78,7 @@ func TestPodsWithoutPrometheus(t *testing.T) {
 	d := createScraped(t, ns, "llama", 2, scraped(), model)
 	program := runs(t, ns, "")
 	d.waitReason(program, "WithinTolerance")
-	d.source(program, "queue-depth", "vllm:num_requests_waiting (pods)")
+	d.source(program, "queue-depth", "vllm:num_requests_waiting_by_reason (pods)")
 	model.SetAll(fleet.Reading{Waiting: 8, Running: 16, KVCache: 0.4})
 	d.waitReplicas(4, 10*time.Second)
 	d.waitReady(4)
@@ -91,9 +91,9 @@ func TestPodsWithoutPrometheus(t *testing.T) {
 	if err != nil || !strings.Contains(w.Message, "refused") {
 		t.Errorf("message %q, %v: want it to say that pods refuse", w.Message, err)
 	}
-	out, _, _ := command(t, "explain", "deployment/llama", "-n", ns, "--kubeconfig", cluster.viewer, "--prometheus-url", "", "--controller-url", "http://"+program.listen)
+	out, errs, _ := command(t, "explain", "deployment/llama", "-n", ns, "--kubeconfig", cluster.viewer, "--prometheus-url", "", "--controller-url", "")
 	if !strings.Contains(out, "refused") {
-		t.Errorf("explain does not say that pods refuse:\n%s", out)
+		t.Errorf("explain does not say that pods refuse:\n%s\n%s", out, errs)
 	}
 
 	d.harm("")
@@ -144,13 +144,13 @@ func TestPrometheusStandsIn(t *testing.T) {
 	model := fleet.NewFixed(fleet.Reading{Waiting: 4})
 	d := createScraped(t, ns, "llama", 2, scraped(), model)
 	program := runs(t, ns, p.URL())
-	d.source(program, "queue-depth", "vllm:num_requests_waiting (pods)")
+	d.source(program, "queue-depth", "vllm:num_requests_waiting_by_reason (pods)")
 	sampled(t, p, `vllm:num_requests_waiting{namespace="`+ns+`"}`, 4)
 
 	d.annotate("scrape", "8001/metrics") // nobody listens there
-	d.source(program, "queue-depth", "vllm:num_requests_waiting (Prometheus)")
+	d.source(program, "queue-depth", "vllm:num_requests_waiting_by_reason (Prometheus)")
 	d.annotate("scrape", "8000/metrics")
-	d.source(program, "queue-depth", "vllm:num_requests_waiting (pods)")
+	d.source(program, "queue-depth", "vllm:num_requests_waiting_by_reason (pods)")
 	text, err := get("http://" + program.listen + "/metrics")
 	if err != nil {
 		t.Fatal(err)
