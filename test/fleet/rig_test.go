@@ -91,7 +91,7 @@ func order(run *podRun, key, value string) {
 
 // patient is a client with neither caches nor redirects, that takes bodies as they are sent.
 var patient = &http.Client{
-	Timeout:       10 * time.Second,
+	Timeout:       30 * time.Second,
 	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
