@@ -45,6 +45,10 @@ func rigPod(t *testing.T, n *node, f *Fleet, name string, annotations map[string
 	})
 }
 
+func metaOf(name string, uid types.UID) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "ml", Name: name, UID: uid}
+}
+
 func container(name string, gpus int64) corev1.Container {
 	c := corev1.Container{Name: name}
 	if gpus > 0 {
