@@ -1,7 +1,8 @@
 # The commands of this project; `make` lists them.
 #
 # Every Go command runs with the same settings, so that build, test and lint
-# share one build cache. cgo is on only where the race detector needs it.
+# share one build cache. cgo is on only where the race detector needs it, and for
+# the one program that calls a library of NVIDIA's, nvml-agent.
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,6 +10,8 @@ SHELL       := bash
 .DELETE_ON_ERROR:
 
 export CGO_ENABLED = 0
+# go-nvml wraps functions that its header calls deprecated, dozens of them.
+export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 # The version is passed explicitly, so the build never asks git for a stamp and
 # works in a checkout that belongs to another user.
 export GOFLAGS ?= -buildvcs=false
@@ -41,8 +44,18 @@ help: ## List the targets
 		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the program, static, as bin/gpuscaler (VERSION=v1.2.3 to name it)
+build: ## Build bin/gpuscaler, static, and with a C compiler bin/nvml-agent (VERSION=v1.2.3 to name them)
 	go build -ldflags '-X main.version=$(VERSION)' -o bin/gpuscaler ./cmd/gpuscaler
+	@if command -v gcc >/dev/null; then $(MAKE) --no-print-directory nvml-agent; \
+	else echo 'no gcc: bin/nvml-agent is not built'; fi
+
+# The folder for temporary files is its own: a stray nvml.h in it would be found
+# before go-nvml's. Never link it with -z now: it calls functions of a library
+# that is only there when it runs.
+.PHONY: nvml-agent
+nvml-agent: ## Build bin/nvml-agent (needs gcc)
+	@mkdir -p bin/tmp
+	TMPDIR=$(abspath bin/tmp) CGO_ENABLED=1 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/nvml-agent ./cmd/nvml-agent
 
 .PHONY: demo
 demo: build ## Watch it scale two workloads on a real control plane for three minutes; Ctrl-C ends it
@@ -100,11 +113,17 @@ browser: $(AXE) ## Open dashboard and reports in Chromium; screenshots are in bi
 e2e: build ## Run the end-to-end tests alone
 	cd test && $(BEDTEST) ./e2e/...
 
+# The packages with files that need cgo, which the first run does not see.
+CGO_PACKAGES = ./metrics/nvml ./cmd/nvml-agent
+
 # -e in the test module: tests of its dependencies, which nobody here runs, need
 # modules that are not to be had.
 .PHONY: lint
 lint: $(TOOLS) ## Check style, imports, formatting and tidiness of the modules; `make fmt tidy` mends most
 	bin/golangci-lint run ./...
+	@if command -v gcc >/dev/null; then echo 'with cgo:' $(CGO_PACKAGES); mkdir -p bin/tmp; \
+		TMPDIR=$(abspath bin/tmp) CGO_ENABLED=1 bin/golangci-lint run $(CGO_PACKAGES); \
+	else echo 'no gcc: what needs cgo is not checked'; fi
 	cd test && ../bin/golangci-lint run --config ../.golangci.yml ./...
 	go mod tidy -diff
 	cd test && go mod tidy -e -diff

@@ -70,7 +70,7 @@ hold them, and serves both at /metrics. The controller of gpuscaler and Promethe
 It runs on every GPU node. Without a driver or a kubelet it waits for one.`,
 		Example: `  nvml-agent --listen :9401       # the agent
   nvml-agent nvml                 # the GPUs of this machine, in the words of a policy`,
-		Args:              noArgs,
+		Args:              knownCommand,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -91,6 +91,14 @@ func (g *globals) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&g.library, "nvml-library", nvml.DefaultLibrary, "name or path of the driver's NVML library")
 	flags.StringVar(&g.proc, "proc", "/proc", "where the processes of the node are seen")
 	g.log.addFlags(flags)
+}
+
+// knownCommand is what the root command says to arguments: those it knows are commands and never come here.
+func knownCommand(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown command %q: there are nvml and version, and without one it is the agent", args[0])}
+	}
+	return nil
 }
 
 // noArgs refuses arguments.

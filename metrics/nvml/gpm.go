@@ -32,7 +32,7 @@ func (g *gpmReader) utilization() (float64, error) {
 		return 0, err
 	}
 	if ret := g.parent.GpmMigSampleGet(g.instance, sample); ret != nvml.SUCCESS {
-		sample.Free()
+		free(sample)
 		g.close() // what comes after a failure starts anew
 		return 0, check(CallUtilization, ret)
 	}
@@ -41,7 +41,7 @@ func (g *gpmReader) utilization() (float64, error) {
 	if previous == nil {
 		return 0, fmt.Errorf("%s: %w before the second sample", CallUtilization, ErrUnavailable)
 	}
-	defer previous.Free()
+	defer free(previous)
 	return g.between(previous, sample)
 }
 
@@ -62,7 +62,10 @@ func (g *gpmReader) between(older, newer nvml.GpmSample) (float64, error) {
 // close frees the sample that is kept.
 func (g *gpmReader) close() {
 	if g.previous != nil {
-		g.previous.Free()
+		free(g.previous)
 		g.previous = nil
 	}
 }
+
+// free frees a sample. There is nothing to be done about one that the driver does not free.
+func free(sample nvml.GpmSample) { _ = sample.Free() }

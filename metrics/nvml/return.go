@@ -47,7 +47,7 @@ func check(call string, ret nvml.Return) error {
 	case nvml.SUCCESS:
 		return nil
 	case nvml.ERROR_NOT_SUPPORTED, nvml.ERROR_FUNCTION_NOT_FOUND, nvml.ERROR_NO_DATA, nvml.ERROR_ARGUMENT_VERSION_MISMATCH:
-		return fmt.Errorf("%s: %w: %v", call, ErrUnavailable, ret)
+		return fmt.Errorf("%s: %w: %s", call, ErrUnavailable, ret.String())
 	}
 	return failure(call, ret)
 }

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	uidA   = "4c0ba1a8-1111-2222-3333-444455556666"
-	uidB   = "5d1cb2b9-1111-2222-3333-444455556666"
-	systemdA  = "4c0ba1a8_1111_2222_3333_444455556666"
-	static = "0123456789abcdef0123456789abcdef"
+	uidA     = "4c0ba1a8-1111-2222-3333-444455556666"
+	uidB     = "5d1cb2b9-1111-2222-3333-444455556666"
+	systemdA = "4c0ba1a8_1111_2222_3333_444455556666"
+	static   = "0123456789abcdef0123456789abcdef"
 )
 
 func TestUIDOf(t *testing.T) {

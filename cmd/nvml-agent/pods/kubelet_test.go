@@ -17,9 +17,9 @@ import (
 	podresources "k8s.io/kubelet/pkg/apis/podresources/v1"
 )
 
-// pod is one in the kubelet's answer: a container for each list of ids.
-func pod(namespace, name, resource string, containers ...[]string) *podresources.PodResources {
-	p := &podresources.PodResources{Namespace: namespace, Name: name}
+// pod is one in the kubelet's answer, in namespace ml: a container for each list of ids.
+func pod(name, resource string, containers ...[]string) *podresources.PodResources {
+	p := &podresources.PodResources{Namespace: "ml", Name: name}
 	for n, ids := range containers {
 		p.Containers = append(p.Containers, &podresources.ContainerResources{
 			Name:    string(rune('a' + n)),
@@ -40,24 +40,24 @@ func TestHolders(t *testing.T) {
 		whole, slice []Holder
 		unknown      []string
 	}{
-		{name: "nobody", pods: []*podresources.PodResources{pod("ml", "idle", "nvidia.com/gpu", nil)}},
+		{name: "nobody", pods: []*podresources.PodResources{pod("idle", "nvidia.com/gpu", nil)}},
 		{
 			name:  "one each",
-			pods:  []*podresources.PodResources{pod("ml", "llm", "nvidia.com/gpu", []string{gpuA}), pod("ml", "small", "nvidia.com/mig-1g.10gb", []string{migA})},
+			pods:  []*podresources.PodResources{pod("llm", "nvidia.com/gpu", []string{gpuA}), pod("small", "nvidia.com/mig-1g.10gb", []string{migA})},
 			whole: []Holder{{Pod{"ml", "llm"}, "a"}}, slice: []Holder{{Pod{"ml", "small"}, "a"}},
 		},
 		{
 			name:  "another container, the first counts",
-			pods:  []*podresources.PodResources{pod("ml", "llm", "nvidia.com/gpu.shared", nil, []string{gpuA + "::0"}, []string{gpuA + "::1"})},
+			pods:  []*podresources.PodResources{pod("llm", "nvidia.com/gpu.shared", nil, []string{gpuA + "::0"}, []string{gpuA + "::1"})},
 			whole: []Holder{{Pod{"ml", "llm"}, "b"}},
 		},
 		{
 			name:  "shared, in the order of their names",
-			pods:  []*podresources.PodResources{pod("ml", "z", "nvidia.com/gpu", []string{gpuA + "::1"}), pod("ml", "b", "nvidia.com/gpu", []string{"nvidia3/vgpu0"})},
+			pods:  []*podresources.PodResources{pod("z", "nvidia.com/gpu", []string{gpuA + "::1"}), pod("b", "nvidia.com/gpu", []string{"nvidia3/vgpu0"})},
 			whole: []Holder{{Pod{"ml", "b"}, "a"}, {Pod{"ml", "z"}, "a"}},
 		},
-		{name: "another vendor's", pods: []*podresources.PodResources{pod("ml", "llm", "amd.com/gpu", []string{gpuA})}},
-		{name: "not understood", pods: []*podresources.PodResources{pod("ml", "llm", "nvidia.com/gpu", []string{"0"})}, unknown: []string{"0"}},
+		{name: "another vendor's", pods: []*podresources.PodResources{pod("llm", "amd.com/gpu", []string{gpuA})}},
+		{name: "not understood", pods: []*podresources.PodResources{pod("llm", "nvidia.com/gpu", []string{"0"})}, unknown: []string{"0"}},
 	} {
 		holders, unknown := holdersOf(answer(c.pods...))
 		if got := holders.Of(whole); !reflect.DeepEqual(got, c.whole) {
@@ -82,7 +82,7 @@ type silent struct {
 func (s *silent) List(ctx context.Context, _ *podresources.ListPodResourcesRequest, _ ...grpc.CallOption) (*podresources.ListPodResourcesResponse, error) {
 	s.asked = append(s.asked, time.Now())
 	if len(s.asked) <= s.answers {
-		return answer(pod("ml", "llm", "nvidia.com/gpu", []string{gpuA})), nil
+		return answer(pod("llm", "nvidia.com/gpu", []string{gpuA})), nil
 	}
 	<-ctx.Done()
 	return nil, status.FromContextError(ctx.Err()).Err()
@@ -171,10 +171,10 @@ func TestKubeletRestarts(t *testing.T) {
 	if got := holder(); got != "" || Reason(last) != "unavailable" {
 		t.Errorf("without a kubelet it is held by %q, error %v", got, last)
 	}
-	first := listen(t, socket, &lister{answer: answer(pod("ml", "old", "nvidia.com/gpu", []string{gpuA}))})
+	first := listen(t, socket, &lister{answer: answer(pod("old", "nvidia.com/gpu", []string{gpuA}))})
 	waitFor(t, func() bool { return holder() == "old" })
 	first.Stop()
-	listen(t, socket, &lister{answer: answer(pod("ml", "new", "nvidia.com/gpu", []string{gpuA}))})
+	listen(t, socket, &lister{answer: answer(pod("new", "nvidia.com/gpu", []string{gpuA}))})
 	waitFor(t, func() bool { return holder() == "new" })
 	if last != nil {
 		t.Errorf("in the end it fails with %v", last)

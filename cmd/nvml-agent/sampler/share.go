@@ -37,7 +37,9 @@ func divide(processes []nvml.Process, holders []pods.Holder, of attributor, mig 
 	}
 	if !strays && of.SeeAll() {
 		for _, h := range holders {
-			shares[h.Pod] = shares[h.Pod] // without a process: zero
+			if _, ok := shares[h.Pod]; !ok {
+				shares[h.Pod] = share{}
+			}
 		}
 	}
 	for pod, s := range shares {
