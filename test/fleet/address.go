@@ -16,9 +16,10 @@ const (
 
 // claimBlock reserves the first block that no other fleet of this machine has, until the listener is closed or the
 // process ends: it is a name in the abstract unix namespace, which leaves no file behind.
-func claimBlock() (int, net.Listener, error) {
+func claimBlock() (int, *net.UnixListener, error) {
 	for block := firstBlock; block <= lastBlock; block++ {
-		claim, err := net.Listen("unix", fmt.Sprintf("@fleet.test/127.%d", block))
+		name := fmt.Sprintf("@fleet.test/127.%d", block)
+		claim, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}

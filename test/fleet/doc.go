@@ -10,8 +10,8 @@
 // (10.244.NODE.n); the servers listen on loopback ports that a Network maps them to. Pods that ask for it have addresses
 // on loopback instead, where every process of this machine reaches them as it would in a cluster.
 //
-// What reads the GPUs of a node itself is there too: the kubelet's pod-resources service (PodResources) and an agent
-// that exposes the metrics of gpuscaler's nvml-agent (AddAgent).
+// What reads the GPUs of a node itself is there too: the kubelet's pod-resources service (PodResources) and agents
+// (AddAgent), which expose the metrics of gpuscaler's nvml-agent or are that program itself (Options.AgentProgram).
 package fleet
 
 // Annotations of pods (so of a Deployment's pod template) that this package obeys. They act on running pods too.

@@ -74,11 +74,24 @@ func (e *engine) serve(at string, handler http.Handler) error {
 }
 
 func (e *engine) serveAgent(at string, r *podRun, pod *corev1.Pod) error {
-	a, err := startAgent(at, r, pod)
-	if err != nil {
+	program := r.fleet.opts.AgentProgram
+	if program == nil {
+		a, err := startAgent(at, r, pod)
+		if err != nil {
+			return err
+		}
+		e.backend, e.addr = a, a.addr
+		return nil
+	}
+	if !r.loopback {
+		return fmt.Errorf("the agent's program needs an address of its own: annotation %s is not %s", Address, AddressLoopback)
+	}
+	p := &agentProcess{program: *program, run: r, at: at, hostPID: pod.Spec.HostPID}
+	e.backend, e.addr = p, at
+	if err := p.listen(); err != nil {
+		p.stop()
 		return err
 	}
-	e.backend, e.addr = a, a.addr
 	return nil
 }
 

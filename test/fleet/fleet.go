@@ -49,6 +49,9 @@ type Options struct {
 	Tick time.Duration
 	// GPU is the product of all nodes; an H100 if zero.
 	GPU GPUProduct
+	// AgentProgram, if not nil, runs in the agents' pods in place of the agent of this package. Of the values of Hostile it
+	// knows HostileRefuse, HostileStale and, when it starts, HostileNoDriver.
+	AgentProgram *AgentProgram
 	// HostPID lets agents see the processes of their node: of a time-sliced GPU they tell what each pod uses.
 	HostPID bool
 	// Log receives what goes wrong; nil discards it.
@@ -81,7 +84,7 @@ type Fleet struct {
 	running sync.WaitGroup
 	// block is the second byte of loopback addresses; claim holds it against other fleets of this machine.
 	block int
-	claim net.Listener
+	claim *net.UnixListener
 
 	mu     sync.Mutex
 	nodes  map[string]*node

@@ -108,6 +108,9 @@ func neverEndsALine(t *testing.T, r *http.Response) {
 }
 
 func becomesAGiB(t *testing.T, r *http.Response) {
+	if got := r.Header.Get("Content-Encoding"); got != "gzip" {
+		t.Errorf("the content encoding is %q", got)
+	}
 	if size, sent := unpacked(t, r); size != 1<<30 || sent > 4<<20 {
 		t.Errorf("%d bytes become %d, want 1 GiB from a few MiB", sent, size)
 	}

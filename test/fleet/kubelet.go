@@ -12,6 +12,9 @@ import (
 // enginePort is where engines listen unless the pod names a port: vLLM's default.
 const enginePort = 8000
 
+// firstPID is beyond those of a machine's own processes.
+const firstPID = 100_000
+
 // maxBackOff is how often the pause between two restarts doubles.
 const maxBackOff = 3
 
@@ -21,6 +24,7 @@ type podRun struct {
 	node     *node
 	name     types.NamespacedName
 	uid      types.UID
+	pid      int // of its one process, on its node
 	workload types.NamespacedName
 	created  time.Time
 	wantGPUs int
@@ -52,6 +56,7 @@ func newPodRun(f *Fleet, n *node, pod *corev1.Pod) *podRun {
 		workload: workloadOf(pod), created: pod.CreationTimestamp.Time, pod: pod, changed: make(chan struct{}, 1),
 		started: time.Now(),
 	}
+	r.pid = firstPID + int(n.pids.Add(1))
 	r.wantGPUs, r.container = gpusOf(pod)
 	switch where := pod.Annotations[Address]; where {
 	case AddressLoopback:

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,11 +37,12 @@ const maxNodes = 250
 // node is a simulated GPU node.
 type node struct {
 	name     string
-	pool     string // empty if it is for all
-	index    int    // the third byte of its addresses
-	block    int    // the second byte of its loopback addresses
-	devices  int    // GPUs
-	slices   int    // pods that may have one GPU at a time
+	pool     string       // empty if it is for all
+	index    int          // the third byte of its addresses
+	block    int          // the second byte of its loopback addresses
+	devices  int          // GPUs
+	slices   int          // pods that may have one GPU at a time
+	pids     atomic.Int32 // processes ever started
 	exporter *exporter
 	kubelet  podResources
 

@@ -30,8 +30,13 @@ func exposed(t *testing.T, a *agent) map[string]float64 {
 	t.Helper()
 	recorder := httptest.NewRecorder()
 	a.handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	return seriesOf(t, recorder.Body.Bytes())
+}
+
+func seriesOf(t *testing.T, text []byte) map[string]float64 {
+	t.Helper()
 	series := map[string]float64{}
-	for name, family := range parse(t, recorder.Body.Bytes()) {
+	for name, family := range parse(t, text) {
 		for _, m := range family.GetMetric() {
 			key := strings.TrimPrefix(name, "gpuscaler_nvml_") + " " + label(m, "index") + " " + label(m, "pod") + " " + label(m, "window")
 			series[strings.Join(strings.Fields(key), " ")] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
@@ -48,6 +53,8 @@ func label(m *dto.Metric, name string) string {
 	return m.GetLabel()[i].GetValue()
 }
 
+func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9 }
+
 func wantSeries(t *testing.T, got, want map[string]float64) {
 	t.Helper()
 	for key, value := range want {
@@ -55,7 +62,7 @@ func wantSeries(t *testing.T, got, want map[string]float64) {
 		switch {
 		case value == Absent && ok:
 			t.Errorf("there is %s = %v", key, v)
-		case value != Absent && (!ok || math.Abs(v-value) > 1e-9 || math.IsNaN(v) != math.IsNaN(value)):
+		case value != Absent && (!ok || !near(v, value)):
 			t.Errorf("%s is %v (there: %t), want %v in %v", key, v, ok, value, got)
 		}
 	}

@@ -45,6 +45,10 @@ func rigPod(t *testing.T, n *node, f *Fleet, name string, annotations map[string
 	})
 }
 
+func metaOf(name string, uid types.UID) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "ml", Name: name, UID: uid}
+}
+
 func container(name string, gpus int64) corev1.Container {
 	c := corev1.Container{Name: name}
 	if gpus > 0 {
@@ -91,7 +95,7 @@ func order(run *podRun, key, value string) {
 
 // patient is a client with neither caches nor redirects, that takes bodies as they are sent.
 var patient = &http.Client{
-	Timeout:       10 * time.Second,
+	Timeout:       30 * time.Second,
 	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
