@@ -26,6 +26,7 @@ const maxLine = 32 << 10
 // Failures of a page.
 var (
 	errTruncated = errors.New("the page ends in the middle")
+	errTime      = errors.New("a sample with a time that cannot be")
 	errLongLine  = fmt.Errorf("a line longer than %d bytes", maxLine)
 )
 
@@ -139,7 +140,10 @@ func (e *expositionReader) parseTime(word []byte) (int64, error) {
 	if e.openMetrics {
 		var seconds float64
 		seconds, err = parseFloat(word)
-		if !(math.Abs(seconds) <= 1<<40) {
+		if math.Abs(seconds) > 1<<33 { // of the year 2242
+			return 0, fmt.Errorf("%w: %s", errTime, excerpt(string(word)))
+		}
+		if math.IsNaN(seconds) {
 			err = errSyntax
 		}
 		ms = int64(math.Floor(seconds * 1000))
@@ -212,7 +216,7 @@ func labelName(s string) (name, rest string, ok bool) {
 	return name, rest[1:], true
 }
 
-// unquote reads a string in quotes. Of the escapes only these three exist.
+// unquote reads a string in quotes. Three escapes exist; a backslash before anything else stands for itself, as in Prometheus.
 func unquote(s string) (value, rest string, ok bool) {
 	if s == "" || s[0] != '"' {
 		return "", "", false
@@ -228,7 +232,7 @@ func unquote(s string) (value, rest string, ok bool) {
 			if c = s[i]; c == 'n' {
 				c = '\n'
 			} else if c != '"' && c != '\\' {
-				return "", "", false
+				out = append(out, '\\')
 			}
 		}
 		out = append(out, c)

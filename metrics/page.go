@@ -203,14 +203,12 @@ func (r *reading) checkTimes(received time.Time) error {
 	limit := received.Add(futureSlack).UnixMilli()
 	for _, h := range r.hits {
 		if h.time > limit {
-			return fmt.Errorf("%w: a sample with the time %s, which is %v ahead of this clock", errFuture,
+			return fmt.Errorf("%w: %s, which is %v ahead of this clock", errTime,
 				time.UnixMilli(h.time).UTC().Format(time.RFC3339), time.UnixMilli(h.time).Sub(received).Round(time.Second))
 		}
 	}
 	return nil
 }
-
-var errFuture = errors.New("a time that is yet to come")
 
 // commit makes the page that was read the current one.
 func (r *reading) commit(asked time.Time) {

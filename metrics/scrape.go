@@ -205,7 +205,7 @@ func (s *scraper) unreadable(ctx context.Context, network *body, response *http.
 		return &failure{failSize, excerpt(what), "check that this is the page of one inference server"}
 	case errors.Is(err, errLongLine):
 		return &failure{failSize, err.Error(), "check that this is a page of metrics"}
-	case errors.Is(err, errFuture):
+	case errors.Is(err, errTime):
 		return &failure{failTime, excerpt(err.Error()), "let the exporter write no timestamps, or set the clocks of the nodes"}
 	case network.err != nil || ctx.Err() != nil:
 		if network.err == nil {
