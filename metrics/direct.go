@@ -14,9 +14,9 @@ import (
 const (
 	// maxPerTick pods of a target are asked in one tick. The mean of sixteen tells the load of a thousand well enough.
 	maxPerTick = 16
-	// maxScrapes run at once, and beside them maxProbation of pods that failed before: those that hang take no place from
-	// others.
-	maxScrapes   = 256
+	// How many scrapes run at once, see slots. Each has a read buffer of maxLine bytes.
+	maxProven    = 256
+	maxUnknown   = 96
 	maxProbation = 32
 )
 
@@ -45,8 +45,7 @@ type Direct struct {
 	opts      DirectOptions
 	scraper   *scraper
 	agentPlan *plan
-	slots     chan struct{} // of pods that answered the last time
-	probation chan struct{} // of those that did not
+	slots     slots
 
 	mu      sync.Mutex
 	targets map[targetKey]*directTarget
@@ -132,8 +131,8 @@ func NewDirect(o DirectOptions) *Direct {
 	return &Direct{
 		opts: o, scraper: newScraper(o.Timeout, o.Interval, o.RefuseLoopback),
 		agentPlan: agentPlan(agentMean(o.Interval)),
-		slots:     make(chan struct{}, maxScrapes), probation: make(chan struct{}, maxProbation),
-		targets: map[targetKey]*directTarget{}, agents: map[netip.AddrPort]*directAgent{},
+		slots:     newSlots(),
+		targets:   map[targetKey]*directTarget{}, agents: map[netip.AddrPort]*directAgent{},
 	}
 }
 

@@ -169,6 +169,9 @@ func FuzzPage(f *testing.F) {
 		if errAgain := readText(p, bytes.NewReader(raw), openMetrics); (err == nil) != (errAgain == nil) || !maps.Equal(got, listed(t, p)) {
 			t.Fatalf("the same page again: %v, %v; first %v, %v", listed(t, p), errAgain, got, err)
 		}
+		if openMetrics && len(raw) > 300 {
+			return // expfmt's time grows out of all proportion
+		}
 		want, errWant := parsedBy(raw, openMetrics, wanted)
 		switch {
 		case errWant != nil || ownRefusal(err):
@@ -241,8 +244,8 @@ func TestPageMoves(t *testing.T) {
 		{`{r="a"} 10 {r="b"} 20`, map[string]float64{`{r="a"}`: 0, `{r="b"}`: 0}},
 		{`{r="b"} 25 {r="a"} 11`, map[string]float64{`{r="a"}`: 1, `{r="b"}`: 5}},
 		{`{r="c"} 100 {r="b"} 26 {r="a"} 11`, map[string]float64{`{r="a"}`: 1, `{r="b"}`: 6, `{r="c"}`: 0}}, // from its first sight
-		{`{r="c"} 101 {r="a"} 3`, map[string]float64{`{r="a"}`: 4, `{r="b"}`: 6, `{r="c"}`: 1}},            // a restart
-		{`{r="c"} 101 {r="b"} 2 {r="a"} 3`, map[string]float64{`{r="a"}`: 4, `{r="b"}`: 8, `{r="c"}`: 1}},  // b after it
+		{`{r="c"} 101 {r="a"} 3`, map[string]float64{`{r="a"}`: 4, `{r="b"}`: 6, `{r="c"}`: 1}},             // a restart
+		{`{r="c"} 101 {r="b"} 2 {r="a"} 3`, map[string]float64{`{r="a"}`: 4, `{r="b"}`: 8, `{r="c"}`: 1}},   // b after it
 		{`{r="a"} NaN {r="b"} 2 {r="c"} 101`, map[string]float64{`{r="a"}`: 4, `{r="b"}`: 8, `{r="c"}`: 1}},
 		{`{r="a"} 5 {r="b"} -1 {r="c"} 103`, map[string]float64{`{r="a"}`: 4, `{r="b"}`: 8, `{r="c"}`: 3}},
 	} {
@@ -271,7 +274,9 @@ func vllmPage(engines int) []byte {
 			fmt.Fprintf(&out, "%s{engine=\"%d\",%smodel_name=\"meta-llama/Llama-3.1-8B-Instruct\"} %v\n", name, i, labels, v)
 		}
 	}
-	head := func(name, kind string) { fmt.Fprintf(&out, "# HELP %s Some words on what it is.\n# TYPE %s %s\n", name, name, kind) }
+	head := func(name, kind string) {
+		fmt.Fprintf(&out, "# HELP %s Some words on what it is.\n# TYPE %s %s\n", name, name, kind)
+	}
 	for _, name := range []string{"num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"} {
 		head("vllm:"+name, "gauge")
 		e("vllm:"+name, "", 0.5)

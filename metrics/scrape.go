@@ -85,6 +85,9 @@ var scrapeHeader = http.Header{
 
 // pageAt makes the request for a page, which is repeated from then on.
 func (s *scraper) pageAt(address netip.AddrPort, path string) (*http.Request, *failure) {
+	if !address.Addr().IsValid() {
+		return nil, &failure{failAddress, "it has no address yet", "see the pod's status.podIP"}
+	}
 	if why := s.refuses(address); why != "" {
 		return nil, &failure{failAddress, fmt.Sprintf("the address %s is refused: it is %s", address, why), "see the pod's status.podIP"}
 	}
@@ -96,8 +99,8 @@ func (s *scraper) pageAt(address netip.AddrPort, path string) (*http.Request, *f
 // metadata service or to ourselves.
 func (s *scraper) refuses(address netip.AddrPort) string {
 	switch ip := address.Addr().Unmap(); {
-	case !address.IsValid() || address.Port() == 0:
-		return "no address and port"
+	case address.Port() == 0:
+		return "without a port"
 	case ip.IsUnspecified():
 		return "unspecified"
 	case ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
