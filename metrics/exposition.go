@@ -20,14 +20,19 @@ import (
 // Of the thousand lines of a page a hundred are wanted. The others are told by their name and not looked at any further,
 // which is what makes this several times faster than parsing the whole page (see BenchmarkPage).
 
-// maxLine bounds one line, wanted or not. It is the size of the read buffer.
-const maxLine = 32 << 10
+// Bounds of a page, wanted or not. The first is the size of the read buffer; without the second, sixteen megabytes of line feeds
+// would cost a second.
+const (
+	maxLine  = 32 << 10
+	maxLines = 1 << 18
+)
 
 // Failures of a page.
 var (
 	errTruncated = errors.New("the page ends in the middle")
 	errTime      = errors.New("a sample with a time that cannot be")
 	errLongLine  = fmt.Errorf("a line longer than %d bytes", maxLine)
+	errManyLines = fmt.Errorf("more than %d lines", maxLines)
 )
 
 // expositionReader hands out the wanted lines of a page.
@@ -35,13 +40,17 @@ type expositionReader struct {
 	buf         *bufio.Reader
 	openMetrics bool
 	ended       bool // # EOF was read
+	lines       int
 }
 
 // next returns the next line without its line feed; io.EOF is the proper end of the page. Text ends with a line feed and
 // OpenMetrics with "# EOF": a page without is the beginning of one.
 func (e *expositionReader) next() ([]byte, error) {
 	text, err := e.buf.ReadSlice('\n')
+	e.lines++
 	switch {
+	case e.lines > maxLines:
+		return nil, errManyLines
 	case err == nil:
 		text = text[:len(text)-1]
 	case errors.Is(err, bufio.ErrBufferFull):

@@ -206,7 +206,7 @@ func (s *scraper) unreadable(ctx context.Context, network *body, response *http.
 			what = fmt.Sprintf("more than %d MiB", maxPageBytes>>20)
 		}
 		return &failure{failSize, excerpt(what), "check that this is the page of one inference server"}
-	case errors.Is(err, errLongLine):
+	case errors.Is(err, errLongLine), errors.Is(err, errManyLines):
 		return &failure{failSize, err.Error(), "check that this is a page of metrics"}
 	case errors.Is(err, errTime):
 		return &failure{failTime, excerpt(err.Error()), "let the exporter write no timestamps, or set the clocks of the nodes"}
