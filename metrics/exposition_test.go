@@ -51,11 +51,7 @@ func listed(t *testing.T, p *page) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ms := int64(0)
-		if !s.time.Equal(lastMoment) {
-			ms = s.time.UnixMilli()
-		}
-		keep(got, canonical(text[:name], labels), s.value, ms)
+		keep(got, canonical(text[:name], labels), s.value, s.own)
 	}
 	return got
 }

@@ -70,7 +70,7 @@ func newScraper(timeout, interval time.Duration, refuseLoopback bool) *scraper {
 		transport: &http.Transport{
 			Proxy: nil, DialContext: dialer.DialContext, DisableCompression: true, ForceAttemptHTTP2: false,
 			MaxIdleConns: maxIdleScrapers, MaxIdleConnsPerHost: 1, IdleConnTimeout: max(keepScraper, 2*interval),
-			MaxResponseHeaderBytes: maxPageHeaders, ResponseHeaderTimeout: timeout,
+			MaxResponseHeaderBytes: maxPageHeaders, WriteBufferSize: 1 << 10, // what is sent is a few lines
 		},
 	}
 }

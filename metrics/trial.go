@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -21,8 +22,10 @@ const (
 	maxWait   = 30 * time.Second
 )
 
-// due reports whether it is time to ask.
-func (t *trial) due(now time.Time) bool { return t.failed == nil || !now.Before(t.next) }
+// due reports whether it is time to ask. It is too if the clock was set back since.
+func (t *trial) due(now time.Time) bool {
+	return t.failed == nil || !now.Before(t.next) || t.next.Sub(now) > maxWait
+}
 
 // end takes the outcome of asking.
 func (t *trial) end(now time.Time, fail *failure) {
@@ -146,11 +149,15 @@ func (s *directTarget) report(r *DirectReading, t DirectTarget, busy int) {
 	}
 }
 
-// reportAgents tells how the agents answered.
-func reportAgents(r *DirectReading, agents []*directAgent) {
+// reportAgents tells how the agents answered, in the order of the pods.
+func reportAgents(r *DirectReading, t DirectTarget, agents map[netip.AddrPort]*directAgent) {
 	var all []asking
-	for _, a := range agents {
-		all = append(all, asking{"the agent at " + a.address.String(), a.failure()})
+	told := map[*directAgent]bool{}
+	for _, pod := range t.Pods {
+		if a := agents[pod.Agent]; a != nil && !told[a] {
+			told[a] = true
+			all = append(all, asking{"the agent at " + a.address.String(), a.failure()})
+		}
 	}
 	r.Agents = len(all)
 	r.AgentsFailed, r.AgentProblem = problem("NVML agents", all)
