@@ -114,32 +114,37 @@ func TestDirectAgrees(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			first, second, data := pagesOf(t, text)
-			p := newServer(t, data, false).reader(false)
-			r := direct(t, first, second, signals)
-			readings := 0
-			for i, signal := range signals {
-				result, err := p.Read(context.Background(), signal, []string{"ml"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				want, wantOK := result.Samples.Get("ml", "a")
-				got, ok := r.Results[i].Samples.Get("ml", "a")
-				got.Time = time.Time{}
-				if ok {
-					readings++
-				}
-				if isRate(signal) {
-					got.Value, want.Value = 0, 0
-				}
-				if ok != wantOK || got.Source != want.Source || got.Idle != want.Idle || math.Abs(got.Value-want.Value) > 1e-9 {
-					t.Errorf("%s: directly %+v %v, through Prometheus %+v %v", signal, got, ok, want, wantOK)
-				}
-			}
-			if readings < 3 {
-				t.Errorf("%d readings", readings)
-			}
+			bothWays(t, text, signals)
 		})
+	}
+}
+
+// bothWays reads a page directly and through Prometheus.
+func bothWays(t *testing.T, text []byte, signals []policy.Signal) {
+	first, second, data := pagesOf(t, text)
+	p := newServer(t, data, false).reader(false)
+	r := direct(t, first, second, signals)
+	readings := 0
+	for i, signal := range signals {
+		result, err := p.Read(context.Background(), signal, []string{"ml"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, wantOK := result.Samples.Get("ml", "a")
+		got, ok := r.Results[i].Samples.Get("ml", "a")
+		got.Time = time.Time{}
+		if ok {
+			readings++
+		}
+		if isRate(signal) {
+			got.Value, want.Value = 0, 0
+		}
+		if ok != wantOK || got.Source != want.Source || got.Idle != want.Idle || math.Abs(got.Value-want.Value) > 1e-9 {
+			t.Errorf("%s: directly %+v %v, through Prometheus %+v %v", signal, got, ok, want, wantOK)
+		}
+	}
+	if readings < 3 {
+		t.Errorf("%d readings", readings)
 	}
 }
 
@@ -166,7 +171,8 @@ func pagesOf(t *testing.T, text []byte) (first, second string, data database) {
 	}
 	var pages [2]strings.Builder
 	data = database{}
-	for dec := (expfmt.SampleDecoder{Dec: expfmt.NewDecoder(&plain, expfmt.NewFormat(expfmt.TypeTextPlain)), Opts: &expfmt.DecodeOptions{}}); ; {
+	dec := &expfmt.SampleDecoder{Dec: expfmt.NewDecoder(&plain, expfmt.NewFormat(expfmt.TypeTextPlain)), Opts: &expfmt.DecodeOptions{}}
+	for {
 		var samples model.Vector
 		if err := dec.Decode(&samples); errors.Is(err, io.EOF) {
 			return pages[0].String(), pages[1].String(), data
