@@ -14,9 +14,9 @@ import (
 const (
 	// maxPerTick pods of a target are asked in one tick. The mean of sixteen tells the load of a thousand well enough.
 	maxPerTick = 16
-	// maxScrapes run at once, and beside them maxProbation of pods that failed before: those that hang take no place from
-	// others.
-	maxScrapes   = 256
+	// How many scrapes run at once, see slots. Each has a read buffer of maxLine bytes.
+	maxProven    = 256
+	maxUnknown   = 96
 	maxProbation = 32
 )
 
@@ -45,8 +45,7 @@ type Direct struct {
 	opts      DirectOptions
 	scraper   *scraper
 	agentPlan *plan
-	slots     chan struct{} // of pods that answered the last time
-	probation chan struct{} // of those that did not
+	slots     slots
 
 	mu      sync.Mutex
 	targets map[targetKey]*directTarget
@@ -132,8 +131,8 @@ func NewDirect(o DirectOptions) *Direct {
 	return &Direct{
 		opts: o, scraper: newScraper(o.Timeout, o.Interval, o.RefuseLoopback),
 		agentPlan: agentPlan(agentMean(o.Interval)),
-		slots:     make(chan struct{}, maxScrapes), probation: make(chan struct{}, maxProbation),
-		targets: map[targetKey]*directTarget{}, agents: map[netip.AddrPort]*directAgent{},
+		slots:     newSlots(),
+		targets:   map[targetKey]*directTarget{}, agents: map[netip.AddrPort]*directAgent{},
 	}
 }
 
@@ -168,9 +167,9 @@ func (d *Direct) Read(ctx context.Context, now time.Time, t DirectTarget) Direct
 		busy = target.scrape(ctx, d, tick, t)
 	}
 	wg.Wait()
-	reading := target.results(d, now, t)
+	reading := target.results(d, now, t, agents)
 	target.report(&reading, t, busy)
-	reportAgents(&reading, agents)
+	reportAgents(&reading, t, agents)
 	return reading
 }
 
@@ -185,7 +184,7 @@ type directTick struct {
 const forgetAfter = 2 * time.Minute
 
 // lookup finds or makes the state of a target and of the agents on its nodes, and forgets those that are no longer asked for.
-func (d *Direct) lookup(now time.Time, t DirectTarget) (*directTarget, []*directAgent) {
+func (d *Direct) lookup(now time.Time, t DirectTarget) (*directTarget, map[netip.AddrPort]*directAgent) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if now.Sub(d.swept) > forgetAfter/4 {
@@ -212,13 +211,13 @@ func (d *Direct) lookup(now time.Time, t DirectTarget) (*directTarget, []*direct
 }
 
 // agentsOf returns the agents of a target's pods, if a signal is read from them.
-func (d *Direct) agentsOf(now time.Time, t DirectTarget) []*directAgent {
+func (d *Direct) agentsOf(now time.Time, t DirectTarget) map[netip.AddrPort]*directAgent {
 	if !slices.Contains(t.Signals, policy.GPUUtilization) && !slices.Contains(t.Signals, policy.GPUMemory) {
 		return nil
 	}
-	var agents []*directAgent
+	agents := map[netip.AddrPort]*directAgent{}
 	for _, pod := range t.Pods {
-		if pod.Agent == (netip.AddrPort{}) {
+		if pod.Agent == (netip.AddrPort{}) || agents[pod.Agent] != nil {
 			continue
 		}
 		agent := d.agents[pod.Agent]
@@ -227,9 +226,7 @@ func (d *Direct) agentsOf(now time.Time, t DirectTarget) []*directAgent {
 			d.agents[pod.Agent] = agent
 		}
 		agent.wanted = now
-		if !slices.Contains(agents, agent) {
-			agents = append(agents, agent)
-		}
+		agents[pod.Agent] = agent
 	}
 	return agents
 }

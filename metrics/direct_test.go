@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,9 +24,10 @@ func at(seconds int) time.Time { return tickZero.Add(time.Duration(seconds) * ti
 
 // pods are servers on addresses of their own and one port, as pods are.
 type pods struct {
-	t    testing.TB
-	port int
-	list []DirectPod
+	t     testing.TB
+	port  int
+	list  []DirectPod
+	conns atomic.Int32 // accepted ones
 }
 
 const (
@@ -48,7 +50,7 @@ func podIP(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 0, byte((i + 2) >> 8), byte(i + 2)})
 }
 
-func (p *pods) serve(i int, handler http.Handler) *httptest.Server {
+func (p *pods) serve(i int, handler http.Handler) {
 	p.t.Helper()
 	var listener net.Listener
 	var err error
@@ -64,6 +66,11 @@ func (p *pods) serve(i int, handler http.Handler) *httptest.Server {
 	server := httptest.NewUnstartedServer(handler)
 	_ = server.Listener.Close()
 	server.Listener = listener
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			p.conns.Add(1)
+		}
+	}
 	server.Start()
 	p.t.Cleanup(func() {
 		server.CloseClientConnections()
@@ -73,7 +80,6 @@ func (p *pods) serve(i int, handler http.Handler) *httptest.Server {
 		n := len(p.list)
 		p.list = append(p.list, DirectPod{Name: fmt.Sprintf("p%d", n), UID: fmt.Sprintf("uid-%d", n), IP: podIP(n)})
 	}
-	return server
 }
 
 func (p *pods) target(signals ...policy.Signal) DirectTarget {

@@ -26,7 +26,7 @@ type directAgent struct {
 func (a *directAgent) read(ctx context.Context, d *Direct, tick directTick) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !tick.now.After(a.tick) {
+	if tick.now.Equal(a.tick) {
 		return
 	}
 	if !a.trial.due(tick.now) {
@@ -107,11 +107,8 @@ func (a *directAgent) failure() *failure {
 	return a.trial.failed
 }
 
-// fromAgent is what the agent on a pod's node says about the pod.
-func (d *Direct) fromAgent(address netip.AddrPort, pod PodKey) []worth {
-	d.mu.Lock()
-	a := d.agents[address]
-	d.mu.Unlock()
+// about is what the agent says about a pod. Nobody says nothing.
+func (a *directAgent) about(pod PodKey) []worth {
 	if a == nil {
 		return nil
 	}

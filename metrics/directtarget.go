@@ -61,12 +61,18 @@ func (s *directTarget) update(now time.Time, t DirectTarget) {
 func (s *directTarget) due(now time.Time, t DirectTarget) []*directPod {
 	pods := make([]*directPod, 0, len(t.Pods))
 	for _, pod := range t.Pods {
-		if p := s.pods[pod.UID]; p.trial.due(now) && !slices.Contains(pods, p) {
+		if p := s.pods[pod.UID]; p.trial.due(now) {
 			pods = append(pods, p)
 		}
 	}
 	slices.SortStableFunc(pods, func(a, b *directPod) int { return a.asked.Compare(b.asked) })
-	return pods[:min(len(pods), maxPerTick)]
+	chosen := make([]*directPod, 0, maxPerTick)
+	for _, p := range pods {
+		if len(chosen) < maxPerTick && !slices.Contains(chosen, p) { // a UID listed twice is one pod
+			chosen = append(chosen, p)
+		}
+	}
+	return chosen
 }
 
 // scrape asks the pods that are due and returns how many were not asked because all slots were taken.
@@ -97,6 +103,9 @@ func (p *directPod) read(ctx context.Context, d *Direct, tick directTick) bool {
 	}
 	asked, fail := d.ask(ctx, tick, &p.trial, p.request, &p.page)
 	if !asked {
+		if p.trial.failed != nil {
+			p.asked = tick.now // so that it does not stand first in line for ever, before those that answer
+		}
 		return false
 	}
 	p.asked, p.worths = tick.now, nil
@@ -113,7 +122,7 @@ func (p *directPod) read(ctx context.Context, d *Direct, tick directTick) bool {
 }
 
 // results gathers what the pods and their agents say, those included that were not asked in this tick.
-func (s *directTarget) results(d *Direct, now time.Time, t DirectTarget) DirectReading {
+func (s *directTarget) results(d *Direct, now time.Time, t DirectTarget, agents map[netip.AddrPort]*directAgent) DirectReading {
 	gather := make([]directGatherer, len(t.Signals))
 	for i := range gather {
 		gather[i] = directGatherer{gatherer: newGatherer(s.plan.specs[i], len(t.Pods)), times: map[timeKey]time.Time{}}
@@ -121,7 +130,7 @@ func (s *directTarget) results(d *Direct, now time.Time, t DirectTarget) DirectR
 	for _, pod := range t.Pods {
 		key := PodKey{t.Namespace, pod.Name}
 		add := func(signal int, w worth) {
-			if now.Sub(w.time) <= d.opts.MaxSampleAge {
+			if age := now.Sub(w.time); age >= 0 && age <= d.opts.MaxSampleAge { // negative only if the clock was set back
 				gather[signal].take(key, w)
 			}
 		}
@@ -130,7 +139,7 @@ func (s *directTarget) results(d *Direct, now time.Time, t DirectTarget) DirectR
 				add(int(w.signal), w)
 			}
 		}
-		for _, w := range d.fromAgent(pod.Agent, key) {
+		for _, w := range agents[pod.Agent].about(key) {
 			if i := slices.Index(t.Signals, d.agentPlan.specs[w.signal].signal); i >= 0 {
 				add(i, w)
 			}

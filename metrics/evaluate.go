@@ -76,7 +76,7 @@ func (s *series) increase(slot int) float64 {
 	if !s.counted {
 		return s.value
 	}
-	if s.last.Sub(s.time) > minSpan {
+	if s.last.Sub(s.time()) > minSpan {
 		return math.NaN()
 	}
 	return s.total - s.past[slot]
@@ -86,11 +86,12 @@ func (s *series) increase(slot int) float64 {
 func (e evaluation) each(signal, source int16, f func(*series, *mark)) {
 	for i := range e.page.series {
 		s := &e.page.series[i]
-		if s.page != e.page.number || e.page.asked.Sub(s.time) > e.age {
+		if s.page != e.page.number {
 			continue
 		}
 		for j := range s.marks {
-			if m := &s.marks[j]; m.signal == signal && m.source == source && m.role < roleTime {
+			m := &s.marks[j]
+			if m.signal == signal && m.source == source && m.role < roleTime && e.page.asked.Sub(s.time()) <= e.age {
 				f(s, m)
 			}
 		}
@@ -125,9 +126,9 @@ func (e evaluation) parts(signal, source int16, value func(*series) float64) []p
 		i := place(key)
 		if i < 0 {
 			i = len(parts)
-			parts = append(parts, part{partKey: key, time: s.time})
+			parts = append(parts, part{partKey: key, time: s.time()})
 		}
-		parts[i].add(m.role, value(s), s.time)
+		parts[i].add(m.role, value(s), s.time())
 	})
 	return parts
 }
@@ -171,8 +172,8 @@ func (e evaluation) quantile(w worth, scale float64) (values []worth, present bo
 	w.time = e.page.asked
 	e.each(w.signal, w.source, func(s *series, m *mark) {
 		present = true
-		if s.time.Before(w.time) {
-			w.time = s.time
+		if s.time().Before(w.time) {
+			w.time = s.time()
 		}
 		if m.role == roleBucket {
 			buckets = append(buckets, engineBucket{id: m.id, bucket: bucket{m.le, s.increase(slot)}})

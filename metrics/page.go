@@ -23,9 +23,9 @@ type series struct {
 	text  unique.Handle[string] // name and labels as on the page; the pods of a workload share it
 	marks []mark                // none if no source matches
 
-	value float64   // on the last page that had it
-	time  time.Time // of the value: when the page was asked for, or the sample's own time
-	page  uint64    // number of the last page that had it
+	value float64 // on the last page that had it
+	own   int64   // the sample's own time, in milliseconds since 1970; 0 if it has none
+	page  uint64  // number of the last page that had it
 
 	counted bool               // value is one that a counter can have; it is what total was counted up to
 	total   float64            // increase since the first sight, resets left out; only of counters
@@ -35,7 +35,7 @@ type series struct {
 
 // mark is one use of a series by a source.
 type mark struct {
-	use
+	*use
 	id  string  // values of the source's identity labels
 	pod PodKey  // on an agent's page
 	le  float64 // of a bucket
@@ -152,7 +152,8 @@ func newSeries(text string, name int, uses []use, agent bool) (series, error) {
 	if err != nil {
 		return s, err
 	}
-	for _, u := range uses {
+	for i := range uses {
+		u := &uses[i]
 		if !u.match.matches(labels) {
 			continue
 		}
@@ -203,14 +204,12 @@ func (r *reading) checkTimes(received time.Time) error {
 	limit := received.Add(futureSlack).UnixMilli()
 	for _, h := range r.hits {
 		if h.time > limit {
-			return fmt.Errorf("%w: a sample with the time %s, which is %v ahead of this clock", errFuture,
+			return fmt.Errorf("%w: %s, which is %v ahead of this clock", errTime,
 				time.UnixMilli(h.time).UTC().Format(time.RFC3339), time.UnixMilli(h.time).Sub(received).Round(time.Second))
 		}
 	}
 	return nil
 }
-
-var errFuture = errors.New("a time that is yet to come")
 
 // commit makes the page that was read the current one.
 func (r *reading) commit(asked time.Time) {
@@ -221,11 +220,7 @@ func (r *reading) commit(asked time.Time) {
 		p.series = append(p.series, r.fresh...)
 	}
 	for _, h := range r.hits {
-		at := asked
-		if own := time.UnixMilli(h.time); h.time != 0 && own.Before(asked) {
-			at = own
-		}
-		p.series[h.series].set(h.value, at, asked, p.number)
+		p.series[h.series].set(h, asked, p.number)
 	}
 	if r.moved || len(r.hits) < len(p.series) {
 		p.reorder(r.hits, asked)
@@ -234,8 +229,8 @@ func (r *reading) commit(asked time.Time) {
 }
 
 // set takes a new value. Two samples of one series on one page are the same thing told twice: the larger one counts.
-func (s *series) set(v float64, at, asked time.Time, number uint64) {
-	again := s.page == number
+func (s *series) set(h hit, asked time.Time, number uint64) {
+	v, again := h.value, s.page == number
 	if again && !(v > s.value) {
 		return
 	}
@@ -251,7 +246,16 @@ func (s *series) set(v float64, at, asked time.Time, number uint64) {
 	} else {
 		s.counted = false
 	}
-	s.value, s.time, s.page, s.last = v, at, number, asked
+	s.value, s.own, s.page, s.last = v, h.time, number, asked
+}
+
+// time is when the value was taken, as far as is known: a value without a time of its own is of when the page was asked for, and
+// none is younger.
+func (s *series) time() time.Time {
+	if own := time.UnixMilli(s.own); s.own != 0 && own.Before(s.last) {
+		return own
+	}
+	return s.last
 }
 
 // reorder puts the series into the order of the page, so that the next one is read without looking anything up. Series that the

@@ -70,7 +70,7 @@ func newScraper(timeout, interval time.Duration, refuseLoopback bool) *scraper {
 		transport: &http.Transport{
 			Proxy: nil, DialContext: dialer.DialContext, DisableCompression: true, ForceAttemptHTTP2: false,
 			MaxIdleConns: maxIdleScrapers, MaxIdleConnsPerHost: 1, IdleConnTimeout: max(keepScraper, 2*interval),
-			MaxResponseHeaderBytes: maxPageHeaders, ResponseHeaderTimeout: timeout,
+			MaxResponseHeaderBytes: maxPageHeaders, WriteBufferSize: 1 << 10, // what is sent is a few lines
 		},
 	}
 }
@@ -85,6 +85,9 @@ var scrapeHeader = http.Header{
 
 // pageAt makes the request for a page, which is repeated from then on.
 func (s *scraper) pageAt(address netip.AddrPort, path string) (*http.Request, *failure) {
+	if !address.Addr().IsValid() {
+		return nil, &failure{failAddress, "it has no address yet", "see the pod's status.podIP"}
+	}
 	if why := s.refuses(address); why != "" {
 		return nil, &failure{failAddress, fmt.Sprintf("the address %s is refused: it is %s", address, why), "see the pod's status.podIP"}
 	}
@@ -96,8 +99,8 @@ func (s *scraper) pageAt(address netip.AddrPort, path string) (*http.Request, *f
 // metadata service or to ourselves.
 func (s *scraper) refuses(address netip.AddrPort) string {
 	switch ip := address.Addr().Unmap(); {
-	case !address.IsValid() || address.Port() == 0:
-		return "no address and port"
+	case address.Port() == 0:
+		return "without a port"
 	case ip.IsUnspecified():
 		return "unspecified"
 	case ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
@@ -203,9 +206,9 @@ func (s *scraper) unreadable(ctx context.Context, network *body, response *http.
 			what = fmt.Sprintf("more than %d MiB", maxPageBytes>>20)
 		}
 		return &failure{failSize, excerpt(what), "check that this is the page of one inference server"}
-	case errors.Is(err, errLongLine):
+	case errors.Is(err, errLongLine), errors.Is(err, errManyLines):
 		return &failure{failSize, err.Error(), "check that this is a page of metrics"}
-	case errors.Is(err, errFuture):
+	case errors.Is(err, errTime):
 		return &failure{failTime, excerpt(err.Error()), "let the exporter write no timestamps, or set the clocks of the nodes"}
 	case network.err != nil || ctx.Err() != nil:
 		if network.err == nil {

@@ -2,16 +2,19 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
-// trial is what is known of how someone answers. Who fails is tried again after 1, 2, 4 … 30 seconds, and in slots of its own.
+// trial is what is known of how someone answers. Who fails is tried again after 1, 2, 4 … 30 seconds.
 type trial struct {
-	failed *failure // of the last time, nil if it answered
-	wait   time.Duration
-	next   time.Time
+	answered bool     // the last time
+	failed   *failure // of the last time, nil if it answered or was not asked yet
+	wait     time.Duration
+	next     time.Time
 }
 
 const (
@@ -19,58 +22,74 @@ const (
 	maxWait   = 30 * time.Second
 )
 
-// due reports whether it is time to ask.
-func (t *trial) due(now time.Time) bool { return t.failed == nil || !now.Before(t.next) }
+// due reports whether it is time to ask. It is too if the clock was set back since.
+func (t *trial) due(now time.Time) bool {
+	return t.failed == nil || !now.Before(t.next) || t.next.Sub(now) > maxWait
+}
 
 // end takes the outcome of asking.
 func (t *trial) end(now time.Time, fail *failure) {
 	if fail == nil {
-		*t = trial{}
+		*t = trial{answered: true}
 		return
 	}
+	t.answered = false
 	t.wait = min(max(2*t.wait, firstWait), maxWait)
 	t.failed, t.next = fail, now.Add(t.wait)
 }
 
-// ask scrapes a page if a slot is free for it. Who answered the last time waits for one, up to half the time that there is, since
-// all of them are soon free again. Who is on trial does not.
-func (d *Direct) ask(ctx context.Context, tick directTick, t *trial, request *http.Request, p *page) (asked bool, fail *failure) {
-	if t.failed != nil {
-		select {
-		case d.probation <- struct{}{}:
-			defer func() { <-d.probation }()
-		default:
-			return false, nil
-		}
-	} else if !d.slot(ctx) {
-		return false, nil
-	} else {
-		defer func() { <-d.slots }()
+// slots bound what is asked at once, apart for those who answered the last time, for those who were never asked, and for those who
+// failed: who hangs, like whole namespaces behind a network policy, takes no place from those who do not.
+type slots struct{ proven, unknown, failed chan struct{} }
+
+func newSlots() slots {
+	return slots{make(chan struct{}, maxProven), make(chan struct{}, maxUnknown), make(chan struct{}, maxProbation)}
+}
+
+// take waits for a slot, as long as patience allows: all of them are soon free again. Who failed the last time does not wait. It
+// returns what frees the slot, or nil.
+func (s slots) take(ctx context.Context, t *trial, patience time.Duration) (free func()) {
+	pool := s.unknown
+	switch {
+	case t.failed != nil:
+		pool, patience = s.failed, 0
+	case t.answered:
+		pool = s.proven
 	}
+	free = func() { <-pool }
+	select {
+	case pool <- struct{}{}:
+		return free
+	default:
+	}
+	if patience == 0 {
+		return nil
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case pool <- struct{}{}:
+		return free
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// ask scrapes a page if a slot is free for it. It waits for one up to half the time that there is, so that the other half is left
+// for the scrape.
+func (d *Direct) ask(ctx context.Context, tick directTick, t *trial, request *http.Request, p *page) (asked bool, fail *failure) {
+	free := d.slots.take(ctx, t, d.opts.Timeout/2)
+	if free == nil {
+		return false, nil
+	}
+	defer free()
 	fail = d.scraper.scrape(ctx, request, p, tick.clock)
-	if fail != nil && tick.parent.Err() == context.Canceled {
+	if fail != nil && errors.Is(tick.parent.Err(), context.Canceled) {
 		return false, nil // nobody wants to know any more, which is not the pod's fault
 	}
 	t.end(tick.now, fail)
 	return true, fail
-}
-
-// slot waits for a slot.
-func (d *Direct) slot(ctx context.Context) bool {
-	select {
-	case d.slots <- struct{}{}:
-		return true
-	default:
-	}
-	patience := time.NewTimer(d.opts.Timeout / 2)
-	defer patience.Stop()
-	select {
-	case d.slots <- struct{}{}:
-		return true
-	case <-patience.C:
-	case <-ctx.Done():
-	}
-	return false
 }
 
 // asking is one pod or agent in a report.
@@ -116,21 +135,29 @@ func (s *directTarget) report(r *DirectReading, t DirectTarget, busy int) {
 	for _, pod := range t.Pods {
 		p := s.pods[pod.UID]
 		if p.trial.failed != nil || p.asked.Equal(p.wanted) {
-			all = append(all, asking{fmt.Sprintf("pod %s (%s)", pod.Name, p.address), p.trial.failed})
+			name := "pod " + pod.Name
+			if p.address.IsValid() {
+				name += " (" + p.address.String() + ")"
+			}
+			all = append(all, asking{name, p.trial.failed})
 		}
 	}
 	r.Sampled = len(all)
 	r.Failed, r.Problem = problem("pods", all)
 	if r.Problem == "" && busy > 0 {
-		r.Problem = fmt.Sprintf("%d pods were not asked: all %d slots were taken by others; raise --interval", busy, maxScrapes)
+		r.Problem = fmt.Sprintf("%d of %d pods were not asked: too many others answer slowly; raise --interval", busy, len(t.Pods))
 	}
 }
 
-// reportAgents tells how the agents answered.
-func reportAgents(r *DirectReading, agents []*directAgent) {
+// reportAgents tells how the agents answered, in the order of the pods.
+func reportAgents(r *DirectReading, t DirectTarget, agents map[netip.AddrPort]*directAgent) {
 	var all []asking
-	for _, a := range agents {
-		all = append(all, asking{"the agent at " + a.address.String(), a.failure()})
+	told := map[*directAgent]bool{}
+	for _, pod := range t.Pods {
+		if a := agents[pod.Agent]; a != nil && !told[a] {
+			told[a] = true
+			all = append(all, asking{"the agent at " + a.address.String(), a.failure()})
+		}
 	}
 	r.Agents = len(all)
 	r.AgentsFailed, r.AgentProblem = problem("NVML agents", all)
