@@ -14,6 +14,8 @@ import (
 const (
 	// maxPerTick pods of a target are asked in one tick. The mean of sixteen tells the load of a thousand well enough.
 	maxPerTick = 16
+	// maxAllPerTick pods of all targets are: with more than 256 targets each asks fewer than sixteen, and at least one.
+	maxAllPerTick = 4096
 	// How many scrapes run at once, see slots. Each has a read buffer of maxLine bytes.
 	maxProven    = 256
 	maxUnknown   = 96
@@ -48,6 +50,7 @@ type Direct struct {
 	slots     slots
 
 	mu      sync.Mutex
+	shares  shares
 	targets map[targetKey]*directTarget
 	agents  map[netip.AddrPort]*directAgent
 	swept   time.Time
@@ -153,7 +156,7 @@ func (d *Direct) Read(ctx context.Context, now time.Time, t DirectTarget) Direct
 	tick := directTick{now: now, clock: func() time.Time { return now.Add(time.Since(started)) }, parent: ctx}
 	ctx, cancel := context.WithTimeout(ctx, d.opts.Timeout)
 	defer cancel()
-	target, agents := d.lookup(now, t)
+	target, agents, share := d.lookup(now, t)
 	target.mu.Lock()
 	defer target.mu.Unlock()
 
@@ -164,7 +167,7 @@ func (d *Direct) Read(ctx context.Context, now time.Time, t DirectTarget) Direct
 	target.update(now, t)
 	busy := 0
 	if t.Port != 0 {
-		busy = target.scrape(ctx, d, tick, t)
+		busy = target.scrape(ctx, d, tick, t, share)
 	}
 	wg.Wait()
 	reading := target.results(d, now, t, agents)
@@ -184,7 +187,8 @@ type directTick struct {
 const forgetAfter = 2 * time.Minute
 
 // lookup finds or makes the state of a target and of the agents on its nodes, and forgets those that are no longer asked for.
-func (d *Direct) lookup(now time.Time, t DirectTarget) (*directTarget, map[netip.AddrPort]*directAgent) {
+// It tells too how many of the target's pods may be asked.
+func (d *Direct) lookup(now time.Time, t DirectTarget) (target *directTarget, agents map[netip.AddrPort]*directAgent, share int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if now.Sub(d.swept) > forgetAfter/4 {
@@ -201,13 +205,32 @@ func (d *Direct) lookup(now time.Time, t DirectTarget) (*directTarget, map[netip
 		}
 	}
 	key := targetKey{t.Namespace, t.Workload}
-	target := d.targets[key]
+	target = d.targets[key]
 	if target == nil {
 		target = &directTarget{pods: map[string]*directPod{}}
 		d.targets[key] = target
 	}
 	target.wanted = now
-	return target, d.agentsOf(now, t)
+	if t.Port != 0 {
+		share = d.shares.next(now)
+	}
+	return target, d.agentsOf(now, t), share
+}
+
+// shares divides what may be asked in a tick among the targets.
+type shares struct {
+	tick time.Time
+	// now and before count the targets of this tick and of the one before.
+	now, before int
+}
+
+// next is how many pods the next target of a tick may ask, by how many targets there were in the tick before.
+func (s *shares) next(tick time.Time) int {
+	if !tick.Equal(s.tick) {
+		s.tick, s.before, s.now = tick, s.now, 0
+	}
+	s.now++
+	return min(max(maxAllPerTick/max(s.before, 1), 1), maxPerTick)
 }
 
 // agentsOf returns the agents of a target's pods, if a signal is read from them.

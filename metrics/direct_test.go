@@ -186,3 +186,17 @@ func TestReadAgent(t *testing.T) {
 		t.Errorf("%+v", reading)
 	}
 }
+
+// TestShares: what is asked in a tick stays bounded, however many targets there are, and each is asked something.
+func TestShares(t *testing.T) {
+	for _, c := range []struct{ targets, share int }{{1, 16}, {125, 16}, {256, 16}, {512, 8}, {1000, 4}, {10000, 1}, {100, 16}} {
+		var s shares
+		for tick := range 2 {
+			for i := range c.targets {
+				if got := s.next(at(tick)); tick == 1 && got != c.share {
+					t.Fatalf("%d targets: the %dth may ask %d, want %d", c.targets, i, got, c.share)
+				}
+			}
+		}
+	}
+}

@@ -58,7 +58,7 @@ func (s *directTarget) update(now time.Time, t DirectTarget) {
 }
 
 // due chooses whom to ask: those that were asked longest ago first.
-func (s *directTarget) due(now time.Time, t DirectTarget) []*directPod {
+func (s *directTarget) due(now time.Time, t DirectTarget, share int) []*directPod {
 	pods := make([]*directPod, 0, len(t.Pods))
 	for _, pod := range t.Pods {
 		if p := s.pods[pod.UID]; p.trial.due(now) {
@@ -66,9 +66,9 @@ func (s *directTarget) due(now time.Time, t DirectTarget) []*directPod {
 		}
 	}
 	slices.SortStableFunc(pods, func(a, b *directPod) int { return a.asked.Compare(b.asked) })
-	chosen := make([]*directPod, 0, maxPerTick)
+	chosen := make([]*directPod, 0, share)
 	for _, p := range pods {
-		if len(chosen) < maxPerTick && !slices.Contains(chosen, p) { // a UID listed twice is one pod
+		if len(chosen) < share && !slices.Contains(chosen, p) { // a UID listed twice is one pod
 			chosen = append(chosen, p)
 		}
 	}
@@ -76,8 +76,8 @@ func (s *directTarget) due(now time.Time, t DirectTarget) []*directPod {
 }
 
 // scrape asks the pods that are due and returns how many were not asked because all slots were taken.
-func (s *directTarget) scrape(ctx context.Context, d *Direct, tick directTick, t DirectTarget) (busy int) {
-	due := s.due(tick.now, t)
+func (s *directTarget) scrape(ctx context.Context, d *Direct, tick directTick, t DirectTarget, share int) (busy int) {
+	due := s.due(tick.now, t, share)
 	asked := make([]bool, len(due))
 	var wg sync.WaitGroup
 	for i, p := range due {

@@ -19,8 +19,10 @@ import (
 
 // Bounds of one scrape.
 const (
-	maxPageBytes    = 16 << 20 // decompressed
-	maxPageHeaders  = 64 << 10
+	maxPageBytes   = 16 << 20 // decompressed
+	maxPageHeaders = 64 << 10
+	// maxConnect bounds connecting. In a cluster it takes a millisecond; where packets are dropped, or from a laptop, waiting is in vain.
+	maxConnect      = time.Second
 	maxIdleScrapers = 4096 // kept connections, one to a pod
 	keepScraper     = 30 * time.Second
 )
@@ -63,7 +65,7 @@ type scraper struct {
 }
 
 func newScraper(timeout, interval time.Duration, refuseLoopback bool) *scraper {
-	dialer := &net.Dialer{Timeout: timeout}
+	dialer := &net.Dialer{Timeout: min(timeout, maxConnect)}
 	return &scraper{
 		timeout: timeout, refuseLoopback: refuseLoopback,
 		buffers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxLine) }},

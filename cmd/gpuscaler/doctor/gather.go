@@ -28,6 +28,8 @@ type Options struct {
 	Open func(context.Context) (p *metrics.Prometheus, name string, err error)
 	// Direct reads pods and NVML agents past Prometheus.
 	Direct controller.DirectReader
+	// AgentNamespace is where the agents are.
+	AgentNamespace string
 	// Auto says that Open looks through the Services, Proxied that Prometheus is asked through the API server; ProxyNamespace is
 	// where, empty if that is not known beforehand.
 	Auto, Proxied  bool

@@ -164,7 +164,7 @@ func (f *objects) inCluster(ctx context.Context, o *Options) []func() {
 			}
 		},
 		func() {
-			list, err := o.Client.CoreV1().Pods(o.LeaseNamespace).List(ctx, metav1.ListOptions{LabelSelector: controller.AgentLabel})
+			list, err := o.Client.CoreV1().Pods(o.AgentNamespace).List(ctx, metav1.ListOptions{LabelSelector: controller.AgentLabel})
 			f.note("NVML agents", "whether they answer", err)
 			if err == nil {
 				f.add(func() { f.agents = controller.Agents(list.Items) })
