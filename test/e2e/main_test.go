@@ -68,8 +68,12 @@ func run(m *testing.M) (code int) {
 	if err != nil {
 		return fail(err)
 	}
+	agent, err := fleet.BuildAgent(ctx, "../..", b.Dir())
+	if err != nil {
+		return fail(err)
+	}
 	cluster.fleet, err = fleet.Start(ctx, nodes, fleet.Options{
-		Network: b.Egress(), Scraper: cluster.scraped, StartDelay: 100 * time.Millisecond,
+		Network: b.Egress(), Scraper: cluster.scraped, StartDelay: 100 * time.Millisecond, AgentProgram: agent,
 	})
 	if err != nil {
 		return fail(err)

@@ -21,14 +21,14 @@ type AgentProgram struct {
 	Library string
 }
 
-// BuildAgent builds the agent and the library from the sources under root into a folder. It needs gcc.
+// BuildAgent builds the agent, as the Makefile does, and the library from the sources under root into a folder. It needs gcc.
 func BuildAgent(ctx context.Context, root, dir string) (*AgentProgram, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("building the agent: %w", err)
 	}
 	p := &AgentProgram{Path: filepath.Join(dir, "nvml-agent"), Library: filepath.Join(dir, "libnvidia-ml.so.1")}
-	if _, err := command(ctx, root, "go", "build", "-o", p.Path, "./cmd/nvml-agent"); err != nil {
+	if _, err := command(ctx, root, "go", "build", "-trimpath", "-o", p.Path, "./cmd/nvml-agent"); err != nil {
 		return nil, fmt.Errorf("building the agent: %w", err)
 	}
 	headers, err := command(ctx, root, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/NVIDIA/go-nvml")
