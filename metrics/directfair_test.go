@@ -240,6 +240,64 @@ func TestNoSlot(t *testing.T) {
 	}
 }
 
+// TestNoSlotForTheFailed: pods that failed and find no slot are not first in line for ever, before those that answer.
+func TestNoSlotForTheFailed(t *testing.T) {
+	var who asked
+	p := newPods(t, 18, func(i int) http.Handler {
+		if i < 16 {
+			return http.NotFoundHandler()
+		}
+		return who.handler(i, newBook(goodPage))
+	})
+	d := NewDirect(DirectOptions{})
+	d.Read(context.Background(), at(0), p.target(policy.QueueDepth))
+	d.Read(context.Background(), at(0), p.target(policy.QueueDepth))
+	for range maxProbation {
+		d.slots.failed <- struct{}{}
+	}
+	who.take()
+	for tick := 1; tick < 5; tick++ {
+		d.Read(context.Background(), at(100*tick), p.target(policy.QueueDepth))
+	}
+	if count := who.take(); count[16] < 2 || count[17] < 2 {
+		t.Errorf("in four ticks the pods that answer were asked %v times", count)
+	}
+}
+
+// TestClockSetBack: nothing stays for as long as the clock was ahead.
+func TestClockSetBack(t *testing.T) {
+	var broken atomic.Bool
+	p := newPods(t, 20, func(int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if broken.Load() {
+				w.WriteHeader(503)
+				return
+			}
+			newBook(goodPage).ServeHTTP(w, r)
+		})
+	})
+	page := newBook(agentAlive + device("GPU-1", "ml", "p0", 0.5, 1, 2, 0))
+	agent, _ := serveAgent(t, page)
+	p.list[0].Agent = agent
+	target := p.target(policy.QueueDepth, policy.GPUUtilization)
+	d := NewDirect(DirectOptions{})
+	d.Read(context.Background(), at(3600), target)
+	page.write(agentAlive + device("GPU-1", "ml", "p0", 0.7, 1, 2, 0))
+	r := d.Read(context.Background(), at(0), target)
+	if n := r.Results[0].Samples.Len(); n != 16 { // what the others said is of a time that is yet to come
+		t.Errorf("%d samples", n)
+	}
+	wantTold(t, r.Results[1], map[string]string{"p0": "71 " + agentUtil})
+	broken.Store(true)
+	for second := range 3 {
+		d.Read(context.Background(), at(3600+second), target)
+	}
+	broken.Store(false)
+	if r := d.Read(context.Background(), at(1), target); r.Failed > 4 { // those whose turn it is not yet
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestDirectCancelled: the end of the program is no failure of a pod.
 func TestDirectCancelled(t *testing.T) {
 	p := newPods(t, 1, func(int) http.Handler { return newBook(goodPage) })
