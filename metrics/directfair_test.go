@@ -240,6 +240,27 @@ func TestNoSlot(t *testing.T) {
 	}
 }
 
+// TestSlots: the three kinds take nothing from each other, and those that failed do not wait.
+func TestSlots(t *testing.T) {
+	kinds := []*trial{{answered: true}, {}, {failed: &failure{}}}
+	s := newSlots()
+	for i, pool := range []chan struct{}{s.proven, s.unknown, s.failed} {
+		for range cap(pool) {
+			if s.take(t.Context(), kinds[i], time.Millisecond) == nil {
+				t.Fatalf("kind %d has fewer slots than %d", i, cap(pool))
+			}
+		}
+		started := time.Now()
+		const patience = 20 * time.Millisecond
+		if s.take(t.Context(), kinds[i], patience) != nil {
+			t.Errorf("kind %d has more than %d slots", i, cap(pool))
+		}
+		if waited := time.Since(started) >= patience; waited != (kinds[i].failed == nil) {
+			t.Errorf("kind %d waited: %v", i, waited)
+		}
+	}
+}
+
 // TestNoSlotForTheFailed: pods that failed and find no slot are not first in line for ever, before those that answer.
 func TestNoSlotForTheFailed(t *testing.T) {
 	var who asked

@@ -204,6 +204,7 @@ func TestAbsurdValues(t *testing.T) {
 		"a little above":                    {policy.KVCache, "vllm:kv_cache_usage_perc 1.03\n", map[string]string{"p0": "100 vllm:kv_cache_usage_perc"}, nil},
 		"a percentage where a ratio is due": {policy.KVCache, "vllm:kv_cache_usage_perc 42\n", nil, []Drop{{OutOfRange, 1}}},
 		"old":                               {policy.QueueDepth, "tgi_queue_size 3 1767225500000\n", nil, nil}, // 100 s
+		"an old one before another source":  {policy.QueueDepth, "vllm:num_requests_waiting 3 1767225500000\ntgi_queue_size 4\n", map[string]string{"p0": "4 tgi_queue_size"}, nil},
 		"nothing of it":                     {policy.QueueDepth, "python_info 1\n", nil, nil},
 		"an empty page":                     {policy.QueueDepth, "", nil, nil},
 		"an unknown signal":                 {"my-queue", goodPage, nil, nil},

@@ -182,8 +182,11 @@ func identityOf(labels []label, names []string) string {
 
 // sample reads what follows the text of a series, which has size bytes.
 func (r *reading) sample(e *expositionReader, i int32, size int, rest []byte) error {
-	if r.bytes += size; len(r.hits) >= maxKeptSeries || r.bytes > maxKeptBytes {
-		return fmt.Errorf("%w: more than %d series or %d bytes of the metrics that are read", errTooLarge, maxKeptSeries, maxKeptBytes)
+	if len(r.hits) >= maxKeptSeries {
+		return fmt.Errorf("%w: more than %d series of the metrics that are read", errTooLarge, maxKeptSeries)
+	}
+	if r.bytes += size; r.bytes > maxKeptBytes {
+		return fmt.Errorf("%w: more than %d bytes of names and labels of the metrics that are read", errTooLarge, maxKeptBytes)
 	}
 	value, ms, err := e.parseValue(rest)
 	if err != nil {
