@@ -145,7 +145,7 @@ func TestAgentFailures(t *testing.T) {
 		"without NVML":      {newBook(strings.Replace(agentAlive, "up 1", "up 0", 1) + ok), "it cannot use NVML (gpuscaler_nvml_up is 0); see its log"},
 		"without a clock":   {newBook("gpuscaler_nvml_up 1\n" + ok), "its page is not that of an NVML agent"},
 		"another exporter":  {newBook("DCGM_FI_DEV_GPU_UTIL 1\n"), "its page is not that of an NVML agent"},
-		"not found":         {http.NotFoundHandler(), "HTTP 404"},
+		"not found":         {http.NotFoundHandler(), "HTTP 404 Not Found; check what listens there: gpuscaler's nvml-agent does on port 9401"},
 		"broken":            {newBook("gpuscaler_nvml_up\n"), "value"},
 		"a page breaks off": {newBook(agentAlive + ok + "gpuscaler_nvml_up"), "ends in the middle"},
 	}

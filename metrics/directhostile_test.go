@@ -103,7 +103,7 @@ var hostile = map[string]struct {
 	"an endless comment":      {endless("", "# HELP "+strings.Repeat("x", 500)+"\n"), "more than 16 MiB"},
 	"a gzip bomb":             {endless("gzip", "x"+strings.Repeat("x", 500)+"\n"), "more than 16 MiB"},
 	"a million series":        {manySeries, "more than 4000 series"},
-	"long series":             {endless("", "tgi_queue_size{a=\""+strings.Repeat("x", 30000)+"\"} 1\n"), "524288 bytes"},
+	"long series":             {endless("", "tgi_queue_size{a=\""+strings.Repeat("x", 30000)+"\"} 1\n"), "more than 262144 bytes of names and labels"},
 	"one byte at a time":      {drip, "no complete reply within 300ms"},
 	"no reply":                {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no complete reply within 300ms"},
 	"no type":                 {answering("", goodPage), "no Content-Type; check the port and path"},

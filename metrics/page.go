@@ -12,10 +12,10 @@ import (
 	"unique"
 )
 
-// Bounds of what is kept of one page. A server with sixteen engines and three histograms has 1,300 series.
+// Bounds of what is kept of one page. A server with sixteen engines and three histograms has 1,300 series, of 100 bytes each.
 const (
 	maxKeptSeries = 4000
-	maxKeptBytes  = 512 << 10
+	maxKeptBytes  = 256 << 10
 )
 
 // series is one series of a page that is wanted, from page to page.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -156,9 +157,20 @@ func reportAgents(r *DirectReading, t DirectTarget, agents map[netip.AddrPort]*d
 	for _, pod := range t.Pods {
 		if a := agents[pod.Agent]; a != nil && !told[a] {
 			told[a] = true
-			all = append(all, asking{"the agent at " + a.address.String(), a.failure()})
+			all = append(all, asking{"the agent at " + a.address.String(), forAgent(a.failure())})
 		}
 	}
 	r.Agents = len(all)
 	r.AgentsFailed, r.AgentProblem = problem("NVML agents", all)
 }
+
+// forAgent replaces advice that is about an annotation, which agents do not have.
+func forAgent(f *failure) *failure {
+	if f == nil || !strings.Contains(f.hint, "gpuscaler.io/scrape") {
+		return f
+	}
+	return &failure{f.kind, f.what, nextToAgent}
+}
+
+// nextToAgent is what to do when something else than an agent answers, or nothing.
+const nextToAgent = "check what listens there: gpuscaler's nvml-agent does on port 9401"
