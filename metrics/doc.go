@@ -29,9 +29,9 @@
 //  2. Direct.Read (direct.go, directtarget.go) chooses which pods of a target are asked in this tick, and waits for a
 //     slot (trial.go): who fails is asked again less and less often, and takes no place from those who answer.
 //  3. The scraper (scrape.go) asks and distrusts the reply: address, status, content type, encoding, sizes, deadline.
-//  4. The page (exposition.go, page.go) is read line by line. A series is taken apart when it is first seen only; from
+//  4. The page (exposition.go, page.go, series.go) is read line by line. A series is taken apart when it is first seen only; from
 //     then on its text is compared with what stood there the time before. Nothing changes before the end was read.
-//  5. The evaluation (evaluate.go, window.go) makes gauges, rates and percentiles of it, one for each GPU or engine,
+//  5. The evaluation (evaluate.go, window.go, bucket.go) makes gauges, rates and percentiles of it, one for each GPU or engine,
 //     from the first source that has samples.
 //  6. The same gatherer checks and combines them, with what the agents said (directagent.go) as one source more.
 //
@@ -95,6 +95,8 @@
 // A pod that runs several servers on several ports with equal labels is seen as its busiest server. A latency over
 // several engines is that of all their requests together. TGI's tokens are counted when a request ends. A pod whose
 // preferred source exists but is broken falls back to no other source: `or` in the query has left it out already.
+// Sixteen pods of a target are asked in a tick. Of one with more pods than can be asked within the maximum sample age,
+// 288 at an interval of 5 s, some are always without a sample.
 //
 // # Custom queries
 //
