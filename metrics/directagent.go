@@ -58,7 +58,7 @@ func (a *directAgent) evaluate(now time.Time, maxAge time.Duration) (map[PodKey]
 	up, hasUp := a.scalar(roleUp)
 	switch {
 	case !hasClock || !hasUp:
-		return nil, &failure{failAgent, "its page is not that of an NVML agent", "check what listens there: gpuscaler's nvml-agent does on port 9401"}
+		return nil, &failure{failAgent, "its page is not that of an NVML agent", nextToAgent}
 	case up != 1:
 		return nil, &failure{failAgent, "it cannot use NVML (gpuscaler_nvml_up is 0)", "see its log: the node needs NVIDIA's driver, and the agent the runtime class nvidia"}
 	}

@@ -65,14 +65,15 @@ func TestAgentPods(t *testing.T) {
 		device("GPU-5", "other", "one", 1, 100, 100, 0) + // another namespace's
 		device("GPU-6", "ml", "stranger", 1, 100, 100, 0) + // another target's
 		device("GPU-7", "ml", "late", 0.5, 50, 100, 91) +
+		strings.Replace(device("GPU-13", "ml", "ancient", 0.5, 50, 100, 0), "5e+08", "-Inf", 1) +
 		device("GPU-8", "ml", "early", 0.5, 50, 100, -5) +
 		device("GPU-9", "ml", "ahead", 0.5, 50, 100, -0.4) +
 		device("GPU-10", "ml", "half", 0.5, 50, 100, 0) + device("GPU-11", "ml", "half", 42, 50, 100, 0) +
 		`gpuscaler_nvml_gpu_utilization_ratio{uuid="GPU-12",namespace="ml",pod="ageless",window="5s"} 0.5` + "\n"
 	agent, _ := serveAgent(t, newBook(page))
 	d := NewDirect(DirectOptions{Interval: 5 * time.Second})
-	r := d.Read(context.Background(), at(0), agentTarget(agent, "a", "two", "one", "late", "early", "ahead", "half", "ageless", "unknown"))
-	if r.AgentProblem != "" || r.Agents != 1 || r.AgentsFailed != 0 || r.Sampled != 0 || r.Pods != 8 {
+	r := d.Read(context.Background(), at(0), agentTarget(agent, "a", "two", "one", "late", "ancient", "early", "ahead", "half", "ageless", "unknown"))
+	if r.AgentProblem != "" || r.Agents != 1 || r.AgentsFailed != 0 || r.Sampled != 0 || r.Pods != 9 {
 		t.Errorf("%+v", r)
 	}
 	wantTold(t, r.Results[0], map[string]string{"two": "41 " + agentUtil, "one": "91 " + agentUtil, "ahead": "51 " + agentUtil})
@@ -144,7 +145,7 @@ func TestAgentFailures(t *testing.T) {
 		"without NVML":      {newBook(strings.Replace(agentAlive, "up 1", "up 0", 1) + ok), "it cannot use NVML (gpuscaler_nvml_up is 0); see its log"},
 		"without a clock":   {newBook("gpuscaler_nvml_up 1\n" + ok), "its page is not that of an NVML agent"},
 		"another exporter":  {newBook("DCGM_FI_DEV_GPU_UTIL 1\n"), "its page is not that of an NVML agent"},
-		"not found":         {http.NotFoundHandler(), "HTTP 404"},
+		"not found":         {http.NotFoundHandler(), "HTTP 404 Not Found; check what listens there: gpuscaler's nvml-agent does on port 9401"},
 		"broken":            {newBook("gpuscaler_nvml_up\n"), "value"},
 		"a page breaks off": {newBook(agentAlive + ok + "gpuscaler_nvml_up"), "ends in the middle"},
 	}

@@ -62,7 +62,7 @@ func TestRates(t *testing.T) {
 			{0, tokens + " 0", ""},
 			{60, tokens + " 600", rate(10)},
 			{140, tokens + " 2200", rate(20)},
-			{300, tokens + " 9999", ""}, // nothing is known of the last minute and a half
+			{240, tokens + " 9999", ""}, // nothing is known of the last minute and a half
 		}},
 		"an impossible value is no rate, and no restart": {policy.TokensPerSecond, []step{
 			{0, tokens + " 100", ""},

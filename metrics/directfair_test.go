@@ -42,65 +42,6 @@ func (a *asked) take() map[int]int {
 	return count
 }
 
-// TestRotation: of forty pods sixteen are asked in a tick, those asked longest ago first, so that none waits for more than three
-// ticks; what the others said stays, until it is too old.
-func TestRotation(t *testing.T) {
-	var who asked
-	p := newPods(t, 40, func(i int) http.Handler { return who.handler(i, newBook(fmt.Sprintf("tgi_queue_size %d\n", i))) })
-	d := NewDirect(DirectOptions{MaxSampleAge: 60 * time.Second})
-	target := p.target(policy.QueueDepth)
-	last := map[int]int{}
-	for tick := range 12 {
-		r := d.Read(context.Background(), at(5*tick), target)
-		if want := min(16*(tick+1), 40); r.Sampled != 16 || r.Failed != 0 || r.Pods != 40 || r.Results[0].Samples.Len() != want {
-			t.Errorf("tick %d: %d sampled, %d failed, %d samples; want 16, 0, %d", tick, r.Sampled, r.Failed, r.Results[0].Samples.Len(), want)
-		}
-		for i := range who.take() {
-			last[i] = tick
-		}
-		for i := range 40 {
-			if tick-last[i] > 3 {
-				t.Errorf("tick %d: p%d was asked %d ticks ago", tick, i, tick-last[i])
-			}
-		}
-		for key, reading := range r.Results[0].Samples.All() {
-			if fmt.Sprintf("p%g", reading.Value) != key.Pod {
-				t.Errorf("%v reads %v", key, reading.Value)
-			}
-		}
-	}
-	// Nobody asks for more than a minute. The sixteen that are asked then are all there is.
-	if r := d.Read(context.Background(), at(130), target); r.Results[0].Samples.Len() != 16 {
-		t.Errorf("after a minute %d samples", r.Results[0].Samples.Len())
-	}
-}
-
-// TestRotatedRates: rates of pods that are asked in every third tick.
-func TestRotatedRates(t *testing.T) {
-	var tick atomic.Int64
-	p := newPods(t, 40, func(int) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			newBook(fmt.Sprintf("vllm:generation_tokens_total %d\n", 50*tick.Load())).ServeHTTP(w, r)
-		})
-	})
-	d := NewDirect(DirectOptions{})
-	for n, want := range []int{0, 0, 0, 16 - 8, 16 - 8 + 16, 40, 40} { // the third tick asks eight for the second time, too early
-		tick.Store(int64(n))
-		r := d.Read(context.Background(), at(5*n), p.target(policy.TokensPerSecond))
-		if n == 2 || n == 3 || n == 4 {
-			want = -1 // which of them are asked again when is TestRotation's matter
-		}
-		if got := r.Results[0].Samples.Len(); want >= 0 && got != want {
-			t.Errorf("tick %d: %d rates, want %d", n, got, want)
-		}
-		for key, reading := range r.Results[0].Samples.All() {
-			if reading.Value < 9.9 || reading.Value > 10.1 {
-				t.Errorf("tick %d: %v reads %v, want 10", n, key, reading.Value)
-			}
-		}
-	}
-}
-
 // TestFailureIsMissingAtOnce: no sample of the tick before stands in for a pod that failed, and one that recovers is back at once.
 func TestFailureIsMissingAtOnce(t *testing.T) {
 	var broken atomic.Bool
@@ -237,6 +178,85 @@ func TestNoSlot(t *testing.T) {
 	}
 	if reading, _ := r.Results[0].Samples.Get("ml", "p0"); !reading.Time.Equal(at(0)) {
 		t.Errorf("%+v", reading)
+	}
+}
+
+// TestSlots: the three kinds take nothing from each other, and those that failed do not wait.
+func TestSlots(t *testing.T) {
+	kinds := []*trial{{answered: true}, {}, {failed: &failure{}}}
+	s := newSlots()
+	for i, pool := range []chan struct{}{s.proven, s.unknown, s.failed} {
+		for range cap(pool) {
+			if s.take(t.Context(), kinds[i], time.Millisecond) == nil {
+				t.Fatalf("kind %d has fewer slots than %d", i, cap(pool))
+			}
+		}
+		started := time.Now()
+		const patience = 20 * time.Millisecond
+		if s.take(t.Context(), kinds[i], patience) != nil {
+			t.Errorf("kind %d has more than %d slots", i, cap(pool))
+		}
+		if waited := time.Since(started) >= patience; waited != (kinds[i].failed == nil) {
+			t.Errorf("kind %d waited: %v", i, waited)
+		}
+	}
+}
+
+// TestNoSlotForTheFailed: pods that failed and find no slot are not first in line for ever, before those that answer.
+func TestNoSlotForTheFailed(t *testing.T) {
+	var who asked
+	p := newPods(t, 18, func(i int) http.Handler {
+		if i < 16 {
+			return http.NotFoundHandler()
+		}
+		return who.handler(i, newBook(goodPage))
+	})
+	d := NewDirect(DirectOptions{})
+	d.Read(context.Background(), at(0), p.target(policy.QueueDepth))
+	d.Read(context.Background(), at(0), p.target(policy.QueueDepth))
+	for range maxProbation {
+		d.slots.failed <- struct{}{}
+	}
+	who.take()
+	for tick := 1; tick < 5; tick++ {
+		d.Read(context.Background(), at(100*tick), p.target(policy.QueueDepth))
+	}
+	if count := who.take(); count[16] < 2 || count[17] < 2 {
+		t.Errorf("in four ticks the pods that answer were asked %v times", count)
+	}
+}
+
+// TestClockSetBack: nothing stays for as long as the clock was ahead.
+func TestClockSetBack(t *testing.T) {
+	var broken atomic.Bool
+	p := newPods(t, 20, func(int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if broken.Load() {
+				w.WriteHeader(503)
+				return
+			}
+			newBook(goodPage).ServeHTTP(w, r)
+		})
+	})
+	page := newBook(agentAlive + device("GPU-1", "ml", "p0", 0.5, 1, 2, 0))
+	agent, _ := serveAgent(t, page)
+	p.list[0].Agent = agent
+	target := p.target(policy.QueueDepth, policy.GPUUtilization)
+	d := NewDirect(DirectOptions{})
+	d.Read(context.Background(), at(3600), target)
+	page.write(agentAlive + device("GPU-1", "ml", "p0", 0.7, 1, 2, 0))
+	r := d.Read(context.Background(), at(0), target)
+	if n := r.Results[0].Samples.Len(); n != 16 { // what the others said is of a time that is yet to come
+		t.Errorf("%d samples", n)
+	}
+	wantTold(t, r.Results[1], map[string]string{"p0": "71 " + agentUtil})
+	broken.Store(true)
+	for second := range 3 {
+		d.Read(context.Background(), at(3600+second), target)
+	}
+	broken.Store(false)
+	if r := d.Read(context.Background(), at(1), target); r.Failed > 4 { // those whose turn it is not yet
+		t.Errorf("%+v", r)
 	}
 }
 

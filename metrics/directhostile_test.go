@@ -103,7 +103,7 @@ var hostile = map[string]struct {
 	"an endless comment":      {endless("", "# HELP "+strings.Repeat("x", 500)+"\n"), "more than 16 MiB"},
 	"a gzip bomb":             {endless("gzip", "x"+strings.Repeat("x", 500)+"\n"), "more than 16 MiB"},
 	"a million series":        {manySeries, "more than 4000 series"},
-	"long series":             {endless("", "tgi_queue_size{a=\""+strings.Repeat("x", 30000)+"\"} 1\n"), "524288 bytes"},
+	"long series":             {endless("", "tgi_queue_size{a=\""+strings.Repeat("x", 30000)+"\"} 1\n"), "more than 262144 bytes of names and labels"},
 	"one byte at a time":      {drip, "no complete reply within 300ms"},
 	"no reply":                {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no complete reply within 300ms"},
 	"no type":                 {answering("", goodPage), "no Content-Type; check the port and path"},
@@ -204,6 +204,7 @@ func TestAbsurdValues(t *testing.T) {
 		"a little above":                    {policy.KVCache, "vllm:kv_cache_usage_perc 1.03\n", map[string]string{"p0": "100 vllm:kv_cache_usage_perc"}, nil},
 		"a percentage where a ratio is due": {policy.KVCache, "vllm:kv_cache_usage_perc 42\n", nil, []Drop{{OutOfRange, 1}}},
 		"old":                               {policy.QueueDepth, "tgi_queue_size 3 1767225500000\n", nil, nil}, // 100 s
+		"an old one before another source":  {policy.QueueDepth, "vllm:num_requests_waiting 3 1767225500000\ntgi_queue_size 4\n", map[string]string{"p0": "4 tgi_queue_size"}, nil},
 		"nothing of it":                     {policy.QueueDepth, "python_info 1\n", nil, nil},
 		"an empty page":                     {policy.QueueDepth, "", nil, nil},
 		"an unknown signal":                 {"my-queue", goodPage, nil, nil},

@@ -130,6 +130,7 @@ var expositionSeeds = []struct {
 	{false, " \ttgi_queue_size\t { a = \"b\" , c=\"}\\\"\\\\\\n\" , }  3.5e3  1767225600000 \n\n"},
 	{false, "vllm:num_requests_waiting{engine=\"0\",model_name=\"m\"} NaN\nvllm:num_requests_waiting{engine=\"1\"} +Inf -1\n"},
 	{false, "tgi_queue_size 1\ntgi_queue_size 5\ntgi_queue_size{} 2\n"},
+	{false, "tgi_queue_size 5\ntgi_queue_size 1\n"},
 	{false, "tgi_queue_size{a=\"1\",a=\"2\"} 1\n"},
 	{false, "tgi_queue_size{a=\"\xff\"} 1\n"},
 	{false, "tgi_queue_size{\"a.b\"=\"1\"} 1\n{\"tgi_queue_size\"} 1\n"},

@@ -115,10 +115,8 @@ func (s *scraper) refuses(address netip.AddrPort) string {
 	return ""
 }
 
-// scrape reads a page into p. The deadline holds for connection, headers and the whole body.
+// scrape reads a page into p. The deadline of ctx holds for connection, headers and the whole body.
 func (s *scraper) scrape(ctx context.Context, request *http.Request, p *page, clock func() time.Time) *failure {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
 	asked := clock()
 	response, err := s.transport.RoundTrip(request.WithContext(ctx))
 	if err != nil {
