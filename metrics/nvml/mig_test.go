@@ -185,7 +185,12 @@ func TestSharedInstance(t *testing.T) {
 // TestOldLibraryMIG wants no function to be called that an old library lacks.
 func TestOldLibraryMIG(t *testing.T) {
 	s := dgxh100.New()
-	gpm(s, divided(s, instance{7, 0}), &counters{})
+	gpu := divided(s, instance{7, 0})
+	gpm(s, gpu, &counters{})
+	gpu.GpmQueryDeviceSupportFunc = func() (nvml.GpmSupport, nvml.Return) {
+		t.Error("a function that the library lacks was called, which ends the process")
+		return nvml.GpmSupport{}, nvml.ERROR_FUNCTION_NOT_FOUND
+	}
 	s.LookupSymbolFunc = func(name string) error { return errors.New("no " + name) }
 	if _, err := list(t, s)[0].Utilization(); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the utilization is %v, want none", err)
