@@ -28,6 +28,7 @@ const (
 
 // Failures of a page.
 var (
+	errText      = errors.New("unexpected text")
 	errTruncated = errors.New("the page ends in the middle")
 	errTime      = errors.New("a sample with a time that cannot be")
 	errLongLine  = fmt.Errorf("a line longer than %d bytes", maxLine)
@@ -62,7 +63,7 @@ func (e *expositionReader) next() ([]byte, error) {
 		return nil, errTruncated
 	}
 	if e.ended {
-		return nil, fmt.Errorf("%w: text after # EOF", errSyntax)
+		return nil, fmt.Errorf("%w: text after # EOF", errText)
 	}
 	e.ended = e.openMetrics && string(text) == "# EOF"
 	return text, nil
@@ -105,17 +106,17 @@ func seriesEnd(text []byte, name int) (int, error) {
 			return i + 1, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: labels without end in %q", errSyntax, excerpt(string(text)))
+	return 0, fmt.Errorf("%w: labels without end in %q", errText, excerpt(string(text)))
 }
 
 // parseValue reads what follows the labels.
 func (e *expositionReader) parseValue(rest []byte) (value float64, ms int64, err error) {
 	word, rest := nextWord(rest)
 	if bytes.IndexByte(word, '_') >= 0 || len(word) == 0 {
-		return 0, 0, fmt.Errorf("%w: value %q", errSyntax, excerpt(string(word)))
+		return 0, 0, fmt.Errorf("%w: value %q", errText, excerpt(string(word)))
 	}
 	if value, err = parseFloat(word); err != nil {
-		return 0, 0, err
+		return 0, 0, fmt.Errorf("%w: value %q", errText, excerpt(string(word)))
 	}
 	if word, rest = nextWord(rest); len(word) > 0 && !(e.openMetrics && word[0] == '#') {
 		if ms, err = e.parseTime(word); err != nil {
@@ -125,7 +126,7 @@ func (e *expositionReader) parseValue(rest []byte) (value float64, ms int64, err
 	}
 	// What OpenMetrics lets follow is an exemplar. It is not read.
 	if exemplar := e.openMetrics && string(word) == "#"; !exemplar && len(word)+len(rest) > 0 {
-		return 0, 0, fmt.Errorf("%w: %q after the sample", errSyntax, excerpt(string(word)))
+		return 0, 0, fmt.Errorf("%w: %q after the sample", errText, excerpt(string(word)))
 	}
 	return value, ms, nil
 }
@@ -152,14 +153,14 @@ func (e *expositionReader) parseTime(word []byte) (int64, error) {
 			return 0, fmt.Errorf("%w: %s", errTime, excerpt(string(word)))
 		}
 		if math.IsNaN(seconds) {
-			err = errSyntax
+			err = errText
 		}
 		ms = int64(math.Floor(seconds * 1000))
 	} else {
 		ms, err = strconv.ParseInt(unsafe.String(unsafe.SliceData(word), len(word)), 10, 64)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w: timestamp %q", errSyntax, excerpt(string(word)))
+		return 0, fmt.Errorf("%w: timestamp %q", errText, excerpt(string(word)))
 	}
 	if ms == 0 {
 		ms = 1

@@ -11,7 +11,7 @@ type label struct{ name, value string }
 // parseLabels reads the labels of a series: what stands after its name. It is called when a series is seen for the first time
 // only.
 func parseLabels(text string) ([]label, error) {
-	bad := func() ([]label, error) { return nil, fmt.Errorf("%w: labels %q", errSyntax, excerpt(text)) }
+	bad := func() ([]label, error) { return nil, fmt.Errorf("%w: labels %q", errText, excerpt(text)) }
 	var labels []label
 	rest := skipBlank(text)
 	if rest == "" {

@@ -49,7 +49,7 @@ func newSeries(text string, name int, uses []use, agent bool) (series, error) {
 		}
 		if u.role == roleBucket {
 			if m.le, err = strconv.ParseFloat(labelValue(labels, "le"), 64); err != nil || math.IsNaN(m.le) {
-				return s, fmt.Errorf("%w: le=%q of a bucket", errSyntax, excerpt(labelValue(labels, "le")))
+				return s, fmt.Errorf("%w: le=%q of a bucket", errText, excerpt(labelValue(labels, "le")))
 			}
 		}
 		s.marks = append(s.marks, m)
