@@ -147,6 +147,7 @@ func TestGPM(t *testing.T) {
 		{"the first sample compares with nothing", func() {}, "unavailable", "unavailable"},
 		{"two samples", func() {}, "0.42", "0"},
 		{"the next two", func() { c.percent[7], c.percent[9] = 100, 50 }, "1", "0.5"},
+		{"a quotient a little over 100", func() { c.percent[7], c.percent[9] = 100.3, 50 }, "1", "0.5"},
 		{"a value that cannot be", func() { c.percent[7] = 4294967295 }, ReasonImplausible, "0.5"},
 		{"a failure", func() { c.percent[7], c.ret = 10, nvml.ERROR_GPU_IS_LOST }, ReasonLost, ReasonLost},
 		{"after it", func() { c.ret = nvml.SUCCESS }, "unavailable", "unavailable"},
