@@ -5,6 +5,7 @@ package nvml
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -192,9 +193,27 @@ func TestOldLibraryMIG(t *testing.T) {
 		t.Error("a function that the library lacks was called, which ends the process")
 		return nvml.GpmSupport{}, nvml.ERROR_FUNCTION_NOT_FOUND
 	}
-	s.LookupSymbolFunc = func(name string) error { return errors.New("no " + name) }
+	s.LookupSymbolFunc = func(name string) error {
+		if strings.HasPrefix(name, "nvmlGpm") {
+			return errors.New("no " + name)
+		}
+		return nil
+	}
 	if _, err := list(t, s)[0].Utilization(); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the utilization is %v, want none", err)
+	}
+}
+
+// TestOldLibrary wants a GPU to be listed by a library from before MIG.
+func TestOldLibrary(t *testing.T) {
+	s := machine(dgxa100.New())
+	s.LookupSymbolFunc = func(name string) error { return errors.New("no " + name) }
+	s.Devices[0].(*server.Device).GetMigModeFunc = func() (int, int, nvml.Return) {
+		t.Error("a function that the library lacks was called, which ends the process")
+		return 0, 0, nvml.ERROR_FUNCTION_NOT_FOUND
+	}
+	if got := len(list(t, s)); got != 8 {
+		t.Errorf("there are %d devices, want 8", got)
 	}
 }
 
