@@ -69,8 +69,10 @@ clean: ## Remove what the other targets built
 
 ##@ Check
 
+# The agent's tests build the program: what it is made of is compiled before their
+# time is taken.
 .PHONY: unit
-unit: ## Run the quick tests, with the race detector (needs gcc)
+unit: nvml-agent ## Run the quick tests, with the race detector (needs gcc)
 	CGO_ENABLED=1 $(GOTEST) -race -timeout 5m ./...
 	cd test && $(GOTEST) -count=1 ./arrows
 

@@ -66,12 +66,23 @@ func watchAgents(client kubernetes.Interface, ns string, into *store[*agent]) *o
 	return optionally(place("NVML agents", ns), "GPUs are read through Prometheus only", from, into)
 }
 
-// agentsByNode finds the agent of each node. Of two on one node, as during a rollout, the one that is later by name answers.
-func (w *watches) agentsByNode() map[unique.Handle[string]]netip.AddrPort {
-	if w.agents == nil {
-		return nil
+// Agents returns the addresses of the NVML agents among some pods, by node.
+func Agents(pods []corev1.Pod) map[string]netip.AddrPort {
+	var found []*agent
+	for i := range pods {
+		if a, keep := newAgent(&pods[i]); keep {
+			found = append(found, a)
+		}
 	}
-	found := w.agents.all(nil)
+	named := map[string]netip.AddrPort{}
+	for node, address := range agentsByNode(found) {
+		named[node.Value()] = address
+	}
+	return named
+}
+
+// agentsByNode finds the agent of each node. Of two on one node, as during a rollout, the one that is later by name answers.
+func agentsByNode(found []*agent) map[unique.Handle[string]]netip.AddrPort {
 	byNode := make(map[unique.Handle[string]]netip.AddrPort, len(found))
 	names := make(map[unique.Handle[string]]string, len(found))
 	for _, a := range found {

@@ -112,7 +112,7 @@ func (o *observer) directReading(i int, t *target, signal policy.Signal, p *pass
 	from := o.overlay(i, t, reading.Samples)
 	t.origins = append(t.origins, from)
 	unread := o.unread(reading.Samples)
-	problem := t.direct.Problem
+	problem := t.direct.problem(i)
 	switch {
 	case from.pods+from.agents+from.prometheus > 0:
 		reading.Problem, reading.Source = "", from.source(t.direct, reading.Source)
@@ -130,6 +130,18 @@ func (o *observer) directReading(i int, t *target, signal policy.Signal, p *pass
 		}
 	}
 	return reading
+}
+
+// problem says why the i-th signal has no sample of some pods.
+func (d *direct) problem(i int) string {
+	if d.Problem != "" || i >= len(d.Signals) {
+		return d.Problem
+	}
+	text := "pods and agents answer, and tell nothing of it"
+	for _, dropped := range d.Signals[i].Dropped {
+		text += fmt.Sprintf("; %d samples are refused: %s", dropped.Count, dropped.Why)
+	}
+	return text
 }
 
 // noSample is a reply without any.

@@ -87,7 +87,7 @@ func withoutPrometheus(o *Options) { o.Signals = nil }
 func TestYoungerSampleCounts(t *testing.T) {
 	both := map[string]policy.Sample{"a-0": sampled(100, 0), "a-1": sampled(100, 0)}
 	for name, tt := range map[string]struct {
-		direct     fakeDirect
+		direct     *fakeDirect
 		prometheus policy.Sample // of every pod
 		fails      error
 		without    bool
@@ -96,22 +96,22 @@ func TestYoungerSampleCounts(t *testing.T) {
 		message    string // a part of it
 		origins    origins
 	}{
-		"pods alone":                    {direct: fakeDirect{pods: both}, without: true, desired: 4, source: "pod_metric (pods)", origins: origins{pods: 2}},
-		"pods before Prometheus":        {direct: fakeDirect{pods: both}, prometheus: policy.Sample{Value: 50, OK: true}, desired: 4, source: "pod_metric (pods)", origins: origins{pods: 2}},
-		"Prometheus fails":              {direct: fakeDirect{pods: both}, fails: errors.New("down"), desired: 4, source: "pod_metric (pods)", origins: origins{pods: 2}},
-		"agents":                        {direct: fakeDirect{agents: both}, without: true, desired: 4, source: "agent_metric (NVML agents)", origins: origins{agents: 2}},
-		"pods fail, Prometheus answers": {direct: fakeDirect{problem: "refused"}, prometheus: sampled(100, 0), desired: 4, source: "test_metric (Prometheus)", origins: origins{prometheus: 2}},
-		"one pod fails":                 {direct: fakeDirect{problem: "refused", pods: map[string]policy.Sample{"a-0": sampled(100, 0)}}, prometheus: sampled(100, -9), desired: 4, source: "pod_metric (pods and Prometheus)", origins: origins{pods: 1, prometheus: 1}},
-		"Prometheus is younger":         {direct: fakeDirect{pods: map[string]policy.Sample{"a-0": sampled(50, -60), "a-1": sampled(100, 0)}}, prometheus: sampled(100, -9), desired: 4, source: "pod_metric (pods and Prometheus)", origins: origins{pods: 1, prometheus: 1}},
-		"one pod fails, no Prometheus":  {direct: fakeDirect{problem: "10.0.0.2 refused", pods: map[string]policy.Sample{"a-0": sampled(100, 0)}}, without: true, desired: 2, source: "pod_metric (pods)", origins: origins{pods: 1}},
-		"all fail":                      {direct: fakeDirect{problem: "connection refused"}, fails: errors.New("down"), desired: 2, message: "no usable sample of running-requests (connection refused; down)"},
-		"all fail, no Prometheus":       {direct: fakeDirect{problem: "connection refused"}, without: true, desired: 2, message: "no usable sample of running-requests (connection refused)"},
-		"no series, no Prometheus":      {direct: fakeDirect{}, without: true, desired: 2, message: "no Prometheus is configured"},
-		"panic":                         {direct: fakeDirect{panics: true}, without: true, desired: 2, message: "panic while reading pods: boom"},
-		"too old":                       {direct: fakeDirect{pods: map[string]policy.Sample{"a-0": sampled(1, -91), "a-1": sampled(1, -91)}}, without: true, desired: 2, message: "too old"},
+		"pods alone":                    {direct: &fakeDirect{pods: both}, without: true, desired: 4, source: "pod_metric (pods)", origins: origins{pods: 2}},
+		"pods before Prometheus":        {direct: &fakeDirect{pods: both}, prometheus: policy.Sample{Value: 50, OK: true}, desired: 4, source: "pod_metric (pods)", origins: origins{pods: 2}},
+		"Prometheus fails":              {direct: &fakeDirect{pods: both}, fails: errors.New("down"), desired: 4, source: "pod_metric (pods)", origins: origins{pods: 2}},
+		"agents":                        {direct: &fakeDirect{agents: both}, without: true, desired: 4, source: "agent_metric (NVML agents)", origins: origins{agents: 2}},
+		"pods fail, Prometheus answers": {direct: &fakeDirect{problem: "refused"}, prometheus: sampled(100, 0), desired: 4, source: "test_metric (Prometheus)", origins: origins{prometheus: 2}},
+		"one pod fails":                 {direct: &fakeDirect{problem: "refused", pods: map[string]policy.Sample{"a-0": sampled(100, 0)}}, prometheus: sampled(100, -9), desired: 4, source: "pod_metric (pods and Prometheus)", origins: origins{pods: 1, prometheus: 1}},
+		"Prometheus is younger":         {direct: &fakeDirect{pods: map[string]policy.Sample{"a-0": sampled(50, -60), "a-1": sampled(100, 0)}}, prometheus: sampled(100, -9), desired: 4, source: "pod_metric (pods and Prometheus)", origins: origins{pods: 1, prometheus: 1}},
+		"one pod fails, no Prometheus":  {direct: &fakeDirect{problem: "10.0.0.2 refused", pods: map[string]policy.Sample{"a-0": sampled(100, 0)}}, without: true, desired: 2, source: "pod_metric (pods)", origins: origins{pods: 1}},
+		"all fail":                      {direct: &fakeDirect{problem: "connection refused"}, fails: errors.New("down"), desired: 2, message: "no usable sample of running-requests (connection refused; down)"},
+		"all fail, no Prometheus":       {direct: &fakeDirect{problem: "connection refused"}, without: true, desired: 2, message: "no usable sample of running-requests (connection refused)"},
+		"no series, no Prometheus":      {direct: &fakeDirect{}, without: true, desired: 2, message: "no usable sample of running-requests (pods and agents answer, and tell nothing of it)"},
+		"panic":                         {direct: &fakeDirect{panics: true}, without: true, desired: 2, message: "panic while reading pods: boom"},
+		"too old":                       {direct: &fakeDirect{pods: map[string]policy.Sample{"a-0": sampled(1, -91), "a-1": sampled(1, -91)}}, without: true, desired: 2, message: "too old"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := directBed(t, &tt.direct, func(o *Options) {
+			b := directBed(t, tt.direct, func(o *Options) {
 				if tt.without {
 					o.Signals = nil
 				} else {

@@ -74,7 +74,9 @@ func (c *Controller) begin(now time.Time) *pass {
 		t.attribute(c.options.DryRun)
 	}
 	p.rivals = rivalsOf(c.watches.rivals)
-	p.agents = c.watches.agentsByNode()
+	if c.watches.agents != nil {
+		p.agents = agentsByNode(c.watches.agents.all(nil))
+	}
 	p.promise()
 	return p
 }

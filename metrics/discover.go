@@ -138,7 +138,7 @@ func Discover(services []Service) ([]Candidate, error) {
 	switch {
 	case len(found) == 0:
 		return nil, fmt.Errorf("discovering Prometheus: %w among %d Services; name it with "+
-			"--prometheus-url kube://NAMESPACE/SERVICE:PORT", ErrNotFound, len(services))
+			"--prometheus-url kube://NAMESPACE/SERVICE:PORT, or do without: --prometheus-url \"\" reads pods and NVML agents only", ErrNotFound, len(services))
 	case len(found) > 1 && found[0].rank == found[1].rank:
 		return found, fmt.Errorf("discovering Prometheus: %w: %s; choose one with --prometheus-url",
 			ErrAmbiguous, equals(found))

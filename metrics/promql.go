@@ -103,20 +103,20 @@ func (s selection) sourceAge(source Source) string {
 }
 
 func (s selection) values(source Source, f form) string {
-	one := func(metric string) string { return merge(source, f, s.fresh(metric, source.Match, f)) }
+	one := func(metric string, match Match) string { return merge(source, f, s.fresh(metric, match, f)) }
 	var value string
 	switch source.Kind {
 	case Gauge:
-		value = one(source.Metric)
+		value = one(source.Metric, source.Match)
 	case Rate:
 		value = merge(source, f, s.rate(source.Metric, source.Match, f))
 	case Quantile:
 		return s.quantile(source, f)
 	case UsedOfTotal:
-		value = fmt.Sprintf("%s / %s", one(source.Metric), one(source.Total))
+		value = fmt.Sprintf("%s / %s", one(source.Metric, source.Match), one(source.Total, Match{}))
 	case UsedOfParts:
-		used := one(source.Metric)
-		value = fmt.Sprintf("%s / (%s + %s + (%s or 0 * %s))", used, used, one(source.Free), one(source.Reserved), used)
+		used := one(source.Metric, source.Match)
+		value = fmt.Sprintf("%s / (%s + %s + (%s or 0 * %s))", used, used, one(source.Free, Match{}), one(source.Reserved, Match{}), used)
 	}
 	if source.Scale != 1 {
 		value = strconv.FormatFloat(source.Scale, 'g', -1, 64) + " * " + value
@@ -148,14 +148,14 @@ func merge(source Source, f form, vector string) string {
 // fresh is a selector without the samples that are too old. Without it Prometheus answers with anything up to its
 // lookback of five minutes, and neither max by nor rate lets the age be seen afterwards. timestamp() must be given
 // the bare selector: of any other expression it returns the time of evaluation.
-func (s selection) fresh(metric, match string, f form) string {
+func (s selection) fresh(metric string, match Match, f form) string {
 	series := selector(metric, match, f)
 	return fmt.Sprintf("%s and %s", series, s.young(series))
 }
 
 // rate is the increase per second of counters that are still there: rate alone goes on answering for a pod that
 // ended within the window.
-func (s selection) rate(metric, match string, f form) string {
+func (s selection) rate(metric string, match Match, f form) string {
 	series := selector(metric, match, f)
 	return fmt.Sprintf("rate(%s[%s]) and %s", series, promDuration(s.rateWindow), s.young(series))
 }
@@ -164,11 +164,12 @@ func (s selection) young(series string) string {
 	return fmt.Sprintf("(time() - timestamp(%s) <= %s)", series, strconv.FormatFloat(s.maxAge.Seconds(), 'g', -1, 64))
 }
 
-func selector(metric, match string, f form) string {
-	if match != "" {
-		match += ", "
+func selector(metric string, match Match, f form) string {
+	matchers := f.matchers
+	if match != (Match{}) {
+		matchers = match.String() + ", " + matchers
 	}
-	return metric + "{" + match + f.matchers + "}"
+	return metric + "{" + matchers + "}"
 }
 
 // promDuration writes a duration in PromQL's notation, to the millisecond.

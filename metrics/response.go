@@ -14,7 +14,10 @@ import (
 // maxErrorBytes bounds the body of a refusal: nobody reads more of it.
 const maxErrorBytes = 64 << 10
 
-var errTooLarge = errors.New("larger than the limit")
+var (
+	errTooLarge = errors.New("larger than the limit")
+	errEncoding = errors.New("unexpected Content-Encoding")
+)
 
 // body bounds what is read of a reply and remembers whether reading it failed, as opposed to its content being bad.
 type body struct {
@@ -98,7 +101,7 @@ func decompress(resp *http.Response, r io.Reader) (io.Reader, error) {
 	case "gzip":
 		return gzip.NewReader(r)
 	default:
-		return nil, fmt.Errorf("%w: Content-Encoding %q", errSyntax, excerpt(encoding))
+		return nil, fmt.Errorf("%w %q", errEncoding, excerpt(encoding))
 	}
 }
 

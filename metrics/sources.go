@@ -26,8 +26,8 @@ type Source struct {
 	Kind   Kind
 	// Metric is the name of the series; for Quantile without its _bucket.
 	Metric string
-	// Match are further matchers in PromQL, such as `reason="capacity"`.
-	Match string
+	// Match narrows Metric, and only it, to a part of its series, such as reason="capacity".
+	Match Match
 	// Scale turns the metric's unit into the signal's.
 	Scale float64
 	// Identity are the labels that tell one GPU or engine of a pod from another. Series of a pod that agree in
@@ -42,8 +42,16 @@ type Source struct {
 // the sharers, each of which shows the same GPU. uuid and gpu_uuid are the spellings of old exporters and Triton.
 var (
 	gpuIdentity    = []string{"UUID", "uuid", "GPU_I_ID", "gpu"}
+	agentGPU       = []string{"uuid"}
 	tritonGPU      = []string{"gpu_uuid"}
 	tritonIdentity = []string{"gpu_uuid", "model", "version"}
+)
+
+// Our NVML agent's metrics say over how long they are a mean: 1s, 5s or 15s. Prometheus is asked for the longest, since it
+// keeps one value of many anyway. Direct chooses by its interval.
+const (
+	agentEngine = "gpuscaler-nvml"
+	agentWindow = "window"
 )
 
 // engineIdentity are the labels that tell engines of one pod apart, and the parts into which an engine splits a
@@ -56,20 +64,27 @@ var engineIdentity = []string{
 	"finished_reason", "is_streaming", // parts of a count
 }
 
-// gpuUtilization: DCGM's counter reads 0-100 and is absent in MIG mode, where the profiling ratio 0-1 takes over.
+// gpuUtilization: DCGM's counter reads 0-100 and is absent in MIG mode, where the profiling ratio 0-1 takes over. Our
+// own agent reads the same counter of the same driver. It stands after DCGM because where both run DCGM's is the reading that
+// people compare with on their dashboards, and because a cluster that gets the agent must not change what it scales on.
 // Triton's own reading comes last: it sees what its container sees.
 var gpuUtilization = []Source{
 	gauge("dcgm", "DCGM_FI_DEV_GPU_UTIL", 1, gpuIdentity),
 	gauge("dcgm", "DCGM_FI_PROF_GR_ENGINE_ACTIVE", 100, gpuIdentity),
+	match(gauge(agentEngine, "gpuscaler_nvml_gpu_utilization_ratio", 100, agentGPU), agentWindow, "15s"),
 	gauge("triton", "nv_gpu_utilization", 100, tritonGPU),
 }
 
 // gpuMemory: no shipped DCGM configuration exports a percentage. FB_RESERVED is in the binary's defaults and missing
-// in the Helm chart's. Triton documents nv_gpu_memory_total_bytes beside nv_gpu_memory_used_bytes.
+// in the Helm chart's. The agent's stands after DCGM's as above; its total has no window. Triton documents nv_gpu_memory_total_bytes beside nv_gpu_memory_used_bytes.
 var gpuMemory = []Source{
 	{
 		Name: "DCGM_FI_DEV_FB_USED", Engine: "dcgm", Kind: UsedOfParts, Metric: "DCGM_FI_DEV_FB_USED", Scale: 100,
 		Free: "DCGM_FI_DEV_FB_FREE", Reserved: "DCGM_FI_DEV_FB_RESERVED", Identity: gpuIdentity,
+	},
+	{
+		Name: "gpuscaler_nvml_memory_used_bytes", Engine: agentEngine, Kind: UsedOfTotal, Metric: "gpuscaler_nvml_memory_used_bytes",
+		Match: Match{agentWindow, "15s"}, Scale: 100, Total: "gpuscaler_nvml_memory_total_bytes", Identity: agentGPU,
 	},
 	{
 		Name: "nv_gpu_memory_used_bytes", Engine: "triton", Kind: UsedOfTotal, Metric: "nv_gpu_memory_used_bytes",
@@ -106,11 +121,11 @@ var requestsPerSecond = []Source{
 // queueDepth: vLLM since 2026 splits the waiting requests by reason. Those deferred (LoRA budget, transfer of a
 // cache) are no load, so where the split exists only the ones that wait for capacity count.
 var queueDepth = []Source{
-	match(gauge("vllm", "vllm:num_requests_waiting_by_reason", 1, engineIdentity), `reason="capacity"`),
+	match(gauge("vllm", "vllm:num_requests_waiting_by_reason", 1, engineIdentity), "reason", "capacity"),
 	gauge("vllm", "vllm:num_requests_waiting", 1, engineIdentity),
 	gauge("sglang", "sglang:num_queue_reqs", 1, engineIdentity),
 	gauge("trtllm", "trtllm_num_requests_waiting", 1, engineIdentity),
-	match(gauge("triton-trtllm", "nv_trt_llm_request_metrics", 1, tritonIdentity), `request_type="waiting"`),
+	match(gauge("triton-trtllm", "nv_trt_llm_request_metrics", 1, tritonIdentity), "request_type", "waiting"),
 	gauge("triton", "nv_inference_pending_request_count", 1, tritonIdentity),
 	gauge("tgi", "tgi_queue_size", 1, engineIdentity),
 	gauge("nim", "num_requests_waiting", 1, engineIdentity),
@@ -122,7 +137,7 @@ var runningRequests = []Source{
 	gauge("vllm", "vllm:num_requests_running", 1, engineIdentity),
 	gauge("sglang", "sglang:num_running_reqs", 1, engineIdentity),
 	gauge("trtllm", "trtllm_num_requests_running", 1, engineIdentity),
-	match(gauge("triton-trtllm", "nv_trt_llm_request_metrics", 1, tritonIdentity), `request_type="scheduled"`),
+	match(gauge("triton-trtllm", "nv_trt_llm_request_metrics", 1, tritonIdentity), "request_type", "scheduled"),
 	gauge("tgi", "tgi_batch_current_size", 1, engineIdentity),
 	gauge("nim", "num_requests_running", 1, engineIdentity),
 	gauge("llama.cpp", "llamacpp:requests_processing", 1, engineIdentity),
@@ -136,7 +151,7 @@ var kvCache = []Source{
 	gauge("sglang", "sglang:token_usage", 100, engineIdentity),
 	gauge("trtllm", "trtllm_kv_cache_utilization", 100, engineIdentity),
 	match(gauge("triton-trtllm", "nv_trt_llm_kv_cache_block_metrics", 100, tritonIdentity),
-		`kv_cache_block_type="fraction"`),
+		"kv_cache_block_type", "fraction"),
 	gauge("nim", "gpu_cache_usage_perc", 100, engineIdentity),
 }
 
@@ -182,7 +197,7 @@ func quantile(engine, metric string) Source {
 }
 
 // match narrows a source by labels; its name tells them, so that two sources of one metric differ.
-func match(s Source, matchers string) Source {
-	s.Match = matchers
+func match(s Source, label, value string) Source {
+	s.Match = Match{label, value}
 	return s
 }

@@ -73,6 +73,9 @@ func printSignals(out io.Writer, e *explanation, width int) {
 		value, target, asks, source := "?", "steps", strconv.Itoa(s.Recommended), "-"
 		if s.Value != nil {
 			value = number(*s.Value)
+			if s.Lowest < s.Highest {
+				value += fmt.Sprintf(" (%s to %s)", number(s.Lowest), number(s.Highest))
+			}
 		} else {
 			asks = "-"
 		}

@@ -31,12 +31,15 @@ type tickFlags struct {
 	admin        adminFlags
 	interval     time.Duration
 	maxSampleAge time.Duration
+	// agentNamespace is where the NVML agents are, empty for the controller's own namespace.
+	agentNamespace string
 }
 
 func (f *tickFlags) addFlags(flags *pflag.FlagSet) {
 	f.source.addFlags(flags)
 	f.admin.addFlags(flags)
 	flags.DurationVar(&f.interval, "interval", defaultInterval, "time between two decisions")
+	flags.StringVar(&f.agentNamespace, "nvml-agent-namespace", "", "`namespace` of the NVML agents (default the controller's, "+defaultLeaseNamespace+")")
 	flags.DurationVar(&f.maxSampleAge, "max-sample-age", defaultMaxSampleAge, "age beyond which a sample counts as missing")
 }
 
@@ -45,6 +48,9 @@ func (f *tickFlags) problems() []error {
 	problems := f.source.problems()
 	if f.interval < minInterval || f.interval > maxInterval {
 		problems = append(problems, fmt.Errorf("--interval %v must be from %v to %v", f.interval, minInterval, maxInterval))
+	}
+	if f.agentNamespace != "" && !isLabel(f.agentNamespace) {
+		problems = append(problems, fmt.Errorf("--nvml-agent-namespace %q is no name of a namespace: %s", f.agentNamespace, labelRule))
 	}
 	if f.maxSampleAge < f.interval {
 		problems = append(problems, fmt.Errorf("--max-sample-age %v must not be below --interval %v: every sample would be missing at times", f.maxSampleAge, f.interval))

@@ -112,10 +112,17 @@ func readingsOf(result metrics.Result, arrived time.Time) controller.Readings {
 			}, reading.Source
 		},
 	}
-	for _, d := range result.Dropped {
-		readings.Dropped = append(readings.Dropped, controller.Dropped{Why: string(d.Why), Count: d.Count})
-	}
+	readings.Dropped = droppedOf(result.Dropped)
 	return readings
+}
+
+// droppedOf renders what was dropped.
+func droppedOf(drops []metrics.Drop) []controller.Dropped {
+	var list []controller.Dropped
+	for _, d := range drops {
+		list = append(list, controller.Dropped{Why: string(d.Why), Count: d.Count})
+	}
+	return list
 }
 
 // localTime turns a time of the server's clock into one of this process's: the sample keeps its age, whatever the clocks

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ browser: it prints where. It sends no write of any kind: no scale, no Event, no 
 // controllerOptions are what a controller needs, whether or not it writes.
 func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source, log logr.Logger) (controller.Options, error) {
 	options := o.tickFlags.controllerOptions(c, files, s, log)
-	options.Namespaces = o.namespaces
+	options.Namespaces, options.AgentNamespace = o.namespaces, cmp.Or(o.agentNamespace, o.leaseNamespace)
 	if o.namespaceSelector != "" {
 		var err error
 		if options.NamespaceSelector, err = labels.Parse(o.namespaceSelector); err != nil {
@@ -74,10 +75,15 @@ func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source,
 
 // controllerOptions are what a controller needs of these flags.
 func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source, log logr.Logger) controller.Options {
-	return controller.Options{
+	options := controller.Options{
 		Client: c.client, Dynamic: c.dynamic, Settings: files.settings(f.interval, f.maxSampleAge), Classes: files.follow(log), Logger: log,
-		Signals: s.reader, Times: s.reader, Queries: queryReader{s.prometheus, files.queries},
+		Queries: queryReader{s.prometheus, files.queries},
+		Direct:  newDirectReader(f.interval, f.maxSampleAge, c.inCluster), AgentNamespace: cmp.Or(f.agentNamespace, defaultLeaseNamespace),
 	}
+	if s.prometheus != nil {
+		options.Signals, options.Times = s.reader, s.reader
+	}
+	return options
 }
 
 // run scales until the context ends.

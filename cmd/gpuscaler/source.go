@@ -21,7 +21,7 @@ type sourceFlags struct {
 
 func (f *sourceFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.url, "prometheus-url", "auto", "`URL` of Prometheus: http(s)://HOST:PORT/PATH; kube://NAMESPACE/SERVICE:PORT/PATH through the API server's service proxy;\n"+
-		"auto to look for it among the cluster's Services; empty for none")
+		"auto to look for it among the cluster's Services; empty for none: only pods and NVML agents are read")
 	flags.StringVar(&f.httpConfig, "prometheus-http-config", "", "`file` with credentials, TLS settings and headers for Prometheus, in the format of Prometheus' own HTTP client configuration")
 }
 
@@ -60,7 +60,7 @@ func (f *sourceFlags) open(ctx context.Context, c *cluster, options metrics.Opti
 	}
 	switch endpoint.Kind {
 	case metrics.NoEndpoint:
-		return &source{name: "none: --prometheus-url is empty"}, nil
+		return &source{name: "none: --prometheus-url is empty, pods and NVML agents are read"}, nil
 	case metrics.AutoEndpoint:
 		return discover(ctx, c, options)
 	case metrics.KubeEndpoint:
@@ -114,12 +114,14 @@ func newSource(name string, options metrics.Options) (*source, error) {
 	return &source{reader: reader{prometheus}, name: name}, nil
 }
 
-// prometheusOptions are what all ways to Prometheus have in common. A request may take three quarters of the interval, so
-// that one that hangs is over before the next begins; the controller gives up a little later, so that the reader's words tell
-// which server it was.
+// readTimeout is how long a request for samples may take: three quarters of the interval, so that one that hangs is over before the next
+// begins; the controller gives up a little later, so that the reader's words tell which server it was.
+func readTimeout(interval time.Duration) time.Duration { return interval * 3 / 4 }
+
+// prometheusOptions are what all ways to Prometheus have in common.
 func prometheusOptions(interval, maxSampleAge time.Duration) metrics.Options {
 	return metrics.Options{
-		ClientOptions: metrics.ClientOptions{Timeout: interval * 3 / 4},
+		ClientOptions: metrics.ClientOptions{Timeout: readTimeout(interval)},
 		MaxSampleAge:  maxSampleAge,
 	}
 }

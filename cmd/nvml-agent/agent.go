@@ -50,10 +50,14 @@ func (o *agentOptions) run(ctx context.Context, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
+	processes := pods.NewProcesses(o.proc, o.logs)
+	if why := processes.Unseen(); why != nil {
+		log.Info("Pods that share a GPU have no series of their own", "because", why.Error())
+	}
 	s := sampler.New(sampler.Options{
 		Open:      func() (nvml.Library, error) { return nvml.Open(o.library) },
 		Holders:   kubelet.Holders,
-		Processes: pods.NewProcesses(o.proc, o.logs),
+		Processes: processes,
 		Failed:    failures.count,
 		Log:       log,
 	})
@@ -125,7 +129,9 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		MaxHeaderBytes:    1 << 16,
 	}
 	log.Info("Serving", "address", listener.Addr().String(), "version", version)
+	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		if server.Shutdown(closing) != nil {
@@ -136,6 +142,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving at %s: %w", listener.Addr(), err)
 	}
+	<-closed // Serve returns before what is being answered is
 	log.Info("Stopped")
 	return nil
 }

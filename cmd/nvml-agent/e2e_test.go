@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -68,7 +67,7 @@ func TestAgent(t *testing.T) {
 	changed := time.Now()
 	n.set("gpu0.utilization", "90")
 	a.want(`uuid="`+gpu0+`"`, map[string]string{util + " 1s": "0.9"})
-	if took := time.Since(changed); took > 3*time.Second {
+	if took := time.Since(changed); took > 5*time.Second {
 		t.Errorf("a change took %v to be seen", took)
 	}
 
@@ -207,20 +206,17 @@ func TestNVMLWatch(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"gpus": "1"}, l4())
 	cmd := n.cmd("nvml", "--watch")
-	var out bytes.Buffer
-	cmd.Stdout = &out
+	out := &text{}
+	cmd.Stdout = out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2500 * time.Millisecond)
+	until(t, "it has shown the GPU twice", func() bool { return strings.Count(out.String(), gpu0) >= 2 })
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("interrupted, it ends with %v", err)
-	}
-	if times := strings.Count(out.String(), gpu0); times < 2 {
-		t.Errorf("in 2.5 s it shows the GPU %d times", times)
 	}
 }
 

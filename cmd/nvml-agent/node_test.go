@@ -117,12 +117,12 @@ func (n *node) set(key, value string) {
 func (n *node) write() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var text strings.Builder
+	var lines strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(n.state)) {
-		fmt.Fprintf(&text, "%s=%s\n", key, n.state[key])
+		fmt.Fprintf(&lines, "%s=%s\n", key, n.state[key])
 	}
 	next := filepath.Join(n.dir, "next")
-	if err := errors.Join(os.WriteFile(next, []byte(text.String()), 0o644), os.Rename(next, filepath.Join(n.dir, "state"))); err != nil {
+	if err := errors.Join(os.WriteFile(next, []byte(lines.String()), 0o644), os.Rename(next, filepath.Join(n.dir, "state"))); err != nil {
 		n.t.Error(err)
 	}
 }
@@ -210,31 +210,31 @@ type agent struct {
 	t   *testing.T
 	cmd *exec.Cmd
 	url string
-	log *logText
+	log *text
 }
 
-// logText is what it logs.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+// text is what a program writes, to be read meanwhile.
+type text struct {
+	mu      sync.Mutex
+	written bytes.Buffer
 }
 
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
+func (w *text) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written.Write(p)
 }
 
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+func (w *text) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written.String()
 }
 
 // start starts the agent.
 func (n *node) start() *agent {
 	n.t.Helper()
-	a := &agent{t: n.t, log: &logText{}}
+	a := &agent{t: n.t, log: &text{}}
 	a.cmd = n.cmd("--listen", "127.0.0.1:0", "--pod-resources-socket", n.socket(),
 		"--proc", filepath.Join(n.dir, "proc"), "--pod-logs", filepath.Join(n.dir, "pods"))
 	a.cmd.Stderr = a.log
@@ -250,7 +250,7 @@ func (n *node) start() *agent {
 			n.t.Logf("the agent logged\n%s", a.log)
 		}
 	})
-	a.until("it serves", func() bool {
+	until(n.t, "it serves", func() bool {
 		_, after, found := strings.Cut(a.log.String(), `Serving {"address": "`)
 		address, _, _ := strings.Cut(after, `"`)
 		a.url = "http://" + address
@@ -260,11 +260,11 @@ func (n *node) start() *agent {
 }
 
 // until waits for something to become true.
-func (a *agent) until(what string, done func() bool) {
-	a.t.Helper()
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			a.t.Fatalf("after 20 s still not true: %s", what)
+			t.Fatalf("after 20 s still not true: %s", what)
 		}
 	}
 }
@@ -281,11 +281,11 @@ func (a *agent) get(path string) string {
 		a.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	page, err := io.ReadAll(response.Body)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return string(text)
+	return string(page)
 }
 
 // want waits until the metrics have values in the series that have labels: "name window" to its value, * for any and
@@ -298,7 +298,7 @@ func (a *agent) want(labels string, values map[string]string) {
 // wantWhile is want while something is done over and over.
 func (a *agent) wantWhile(do func(), labels string, values map[string]string) {
 	a.t.Helper()
-	a.until(fmt.Sprintf("%s is %v", labels, values), func() bool {
+	until(a.t, fmt.Sprintf("%s is %v", labels, values), func() bool {
 		do()
 		page := a.get("/metrics")
 		for name, want := range values {

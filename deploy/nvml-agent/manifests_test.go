@@ -80,22 +80,30 @@ func TestFound(t *testing.T) {
 	})
 }
 
-// TestSecurity wants the agents to be as confined as they can be.
-func TestSecurity(t *testing.T) {
-	yes := func(b *bool) bool { return b != nil && *b }
-	agents(t, func(t *testing.T, n int, _ *appsv1.DaemonSet, pod *corev1.PodSpec, c *corev1.Container) {
+// is reports whether something is set to a value.
+func is(b *bool, value bool) bool { return b != nil && *b == value }
+
+// TestPodSecurity wants the pods to be as confined as they can be.
+func TestPodSecurity(t *testing.T) {
+	agents(t, func(t *testing.T, n int, _ *appsv1.DaemonSet, pod *corev1.PodSpec, _ *corev1.Container) {
 		want := variants[n]
-		if pod.HostPID != want.hostPID || pod.HostNetwork || pod.HostIPC || pod.ServiceAccountName != name || yes(pod.AutomountServiceAccountToken) || pod.AutomountServiceAccountToken == nil {
+		if pod.HostPID != want.hostPID || pod.HostNetwork || pod.HostIPC || pod.ServiceAccountName != name || !is(pod.AutomountServiceAccountToken, false) {
 			t.Errorf("hostPID %t, hostNetwork %t, hostIPC %t, account %q, token %v", pod.HostPID, pod.HostNetwork, pod.HostIPC, pod.ServiceAccountName, pod.AutomountServiceAccountToken)
 		}
 		if pod.SecurityContext == nil || pod.SecurityContext.SeccompProfile == nil || pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 			t.Errorf("its security context is %+v", pod.SecurityContext)
 		}
-		s := c.SecurityContext
-		if s == nil || !yes(s.ReadOnlyRootFilesystem) || yes(s.Privileged) != want.privileged {
+	})
+}
+
+// TestContainerSecurity wants the containers to be as confined as they can be.
+func TestContainerSecurity(t *testing.T) {
+	agents(t, func(t *testing.T, n int, _ *appsv1.DaemonSet, _ *corev1.PodSpec, c *corev1.Container) {
+		want, s := variants[n], c.SecurityContext
+		if s == nil || !is(s.ReadOnlyRootFilesystem, true) || is(s.Privileged, true) != want.privileged {
 			t.Fatalf("the container's security context is %+v", s)
 		}
-		confined := s.AllowPrivilegeEscalation != nil && !*s.AllowPrivilegeEscalation && s.Capabilities != nil &&
+		confined := is(s.AllowPrivilegeEscalation, false) && s.Capabilities != nil &&
 			slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) && len(s.Capabilities.Add) == 0
 		if !confined && !want.privileged {
 			t.Errorf("the container may gain privileges: %+v", s)
@@ -178,7 +186,7 @@ func TestGPUNodes(t *testing.T) {
 
 func TestServiceAccount(t *testing.T) {
 	account, ok := decode(t, "serviceaccount.yaml").(*corev1.ServiceAccount)
-	if !ok || account.Name != name || account.Namespace != namespace || account.AutomountServiceAccountToken == nil || *account.AutomountServiceAccountToken {
+	if !ok || account.Name != name || account.Namespace != namespace || !is(account.AutomountServiceAccountToken, false) {
 		t.Errorf("it is %+v", account)
 	}
 }

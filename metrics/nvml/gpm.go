@@ -56,7 +56,16 @@ func (g *gpmReader) between(older, newer nvml.GpmSample) (float64, error) {
 	if err := check(CallUtilization, nvml.Return(metric.NvmlReturn)); err != nil {
 		return 0, err
 	}
-	return fraction(CallUtilization, metric.Value)
+	return fraction(CallUtilization, rounded(metric.Value))
+}
+
+// rounded takes away what a quotient of two counters can be over 100 percent when the instance never rested. A saturated
+// GPU must not be one of which nothing is known.
+func rounded(percent float64) float64 {
+	if percent > 100 && percent <= 101 {
+		return 100
+	}
+	return percent
 }
 
 // close frees the sample that is kept.

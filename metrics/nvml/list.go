@@ -43,7 +43,7 @@ func (l *library) gpu(index int) ([]Device, error) {
 	if minor, ret := handle.GetMinorNumber(); ret == nvml.SUCCESS {
 		info.Minor = minor
 	}
-	mig, err := migMode(handle)
+	mig, err := l.migMode(handle)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,10 @@ func (l *library) gpu(index int) ([]Device, error) {
 
 // migMode reports whether a GPU is in MIG mode. Most cannot be. A failure is none to be ignored: such a GPU would be
 // listed as a whole, with readings that the driver refuses or sums up over its MIG devices.
-func migMode(handle nvml.Device) (bool, error) {
+func (l *library) migMode(handle nvml.Device) (bool, error) {
+	if !l.has("nvmlDeviceGetMigMode") {
+		return false, nil // before driver 450
+	}
 	current, _, ret := handle.GetMigMode()
 	switch err := check(CallList, ret); {
 	case errors.Is(err, ErrUnavailable):

@@ -5,6 +5,7 @@ package nvml
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -147,6 +148,7 @@ func TestGPM(t *testing.T) {
 		{"the first sample compares with nothing", func() {}, "unavailable", "unavailable"},
 		{"two samples", func() {}, "0.42", "0"},
 		{"the next two", func() { c.percent[7], c.percent[9] = 100, 50 }, "1", "0.5"},
+		{"a quotient a little over 100", func() { c.percent[7], c.percent[9] = 100.3, 50 }, "1", "0.5"},
 		{"a value that cannot be", func() { c.percent[7] = 4294967295 }, ReasonImplausible, "0.5"},
 		{"a failure", func() { c.percent[7], c.ret = 10, nvml.ERROR_GPU_IS_LOST }, ReasonLost, ReasonLost},
 		{"after it", func() { c.ret = nvml.SUCCESS }, "unavailable", "unavailable"},
@@ -185,10 +187,33 @@ func TestSharedInstance(t *testing.T) {
 // TestOldLibraryMIG wants no function to be called that an old library lacks.
 func TestOldLibraryMIG(t *testing.T) {
 	s := dgxh100.New()
-	gpm(s, divided(s, instance{7, 0}), &counters{})
-	s.LookupSymbolFunc = func(name string) error { return errors.New("no " + name) }
+	gpu := divided(s, instance{7, 0})
+	gpm(s, gpu, &counters{})
+	gpu.GpmQueryDeviceSupportFunc = func() (nvml.GpmSupport, nvml.Return) {
+		t.Error("a function that the library lacks was called, which ends the process")
+		return nvml.GpmSupport{}, nvml.ERROR_FUNCTION_NOT_FOUND
+	}
+	s.LookupSymbolFunc = func(name string) error {
+		if strings.HasPrefix(name, "nvmlGpm") {
+			return errors.New("no " + name)
+		}
+		return nil
+	}
 	if _, err := list(t, s)[0].Utilization(); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the utilization is %v, want none", err)
+	}
+}
+
+// TestOldLibrary wants a GPU to be listed by a library from before MIG.
+func TestOldLibrary(t *testing.T) {
+	s := machine(dgxa100.New())
+	s.LookupSymbolFunc = func(name string) error { return errors.New("no " + name) }
+	s.Devices[0].(*server.Device).GetMigModeFunc = func() (int, int, nvml.Return) {
+		t.Error("a function that the library lacks was called, which ends the process")
+		return 0, 0, nvml.ERROR_FUNCTION_NOT_FOUND
+	}
+	if got := len(list(t, s)); got != 8 {
+		t.Errorf("there are %d devices, want 8", got)
 	}
 }
 

@@ -108,6 +108,7 @@ func TestSignals(t *testing.T) {
 	samples[1].Time = testStart.Add(-61 * time.Second)
 	samples[2].Time = testStart.Add(-2 * time.Minute)
 	samples[3].OK = false
+	samples[0].Value, samples[2].Value, samples[5].Value = 7, 100, 11
 	in.Seen.Pods[4].Phase, in.Seen.Pods[4].Served = policy.Loading, false
 	s := Of(&in).Signals[0]
 	if got := s.Age(in.Time); got != "4 s to 1m1s" {
@@ -118,6 +119,9 @@ func TestSignals(t *testing.T) {
 	}
 	if s.Sampled != 4 || s.Missing != 2 || s.Source != "test:running-requests" || *s.Value != 9 {
 		t.Errorf("%+v", s)
+	}
+	if s.Lowest != 7 || s.Highest != 11 {
+		t.Errorf("spread %v to %v", s.Lowest, s.Highest)
 	}
 	samples[0].Time = time.Time{}
 	s = Of(&in).Signals[0]

@@ -18,6 +18,9 @@ type Signal struct {
 	policy.SignalSummary
 	// Sampled are how many pods have a sample that counts.
 	Sampled int `json:"sampled"`
+	// Lowest and Highest are what the samples that count spread between; both 0 if none does.
+	Lowest  float64 `json:"lowest,omitzero"`
+	Highest float64 `json:"highest,omitzero"`
 	// MissingPods have no sample that counts. StalePods are those of them whose sample is too old, HangingPods do not count.
 	MissingPods []string `json:"missingPods,omitempty"`
 	StalePods   []string `json:"stalePods,omitempty"`
@@ -141,6 +144,7 @@ func (s *Signal) sampled(in *policy.Input, d *policy.Decision, next *policy.Stat
 		switch standing {
 		case policy.Sampled:
 			s.pods, taken[name] = append(s.pods, name), r.Samples[i].Time
+			s.spread(r.Samples[i].Value)
 		case policy.Missing:
 			s.MissingPods = append(s.MissingPods, name)
 		case policy.Stale:
@@ -151,6 +155,14 @@ func (s *Signal) sampled(in *policy.Input, d *policy.Decision, next *policy.Stat
 	}
 	s.Sampled = len(s.pods)
 	s.Date(func(pod string) time.Time { return taken[pod] })
+}
+
+// spread widens the spread by the value of a pod that has just been taken in.
+func (s *Signal) spread(value float64) {
+	if len(s.pods) == 1 {
+		s.Lowest, s.Highest = value, value
+	}
+	s.Lowest, s.Highest = min(s.Lowest, value), max(s.Highest, value)
 }
 
 // find returns the reading of a signal, nil if there is none.

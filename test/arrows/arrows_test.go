@@ -39,6 +39,12 @@ var bans = []ban{
 				under(dep.ImportPath, "github.com/prometheus/common/config")
 		},
 	},
+	{
+		"cmd/gpuscaler", "what reads NVML and asks the kubelet is the agent's: with cgo on, this program would need both",
+		func(dep listed) bool {
+			return within(dep.ImportPath, "metrics/nvml") || under(dep.ImportPath, "k8s.io/kubelet") || under(dep.ImportPath, "google.golang.org/grpc")
+		},
+	},
 }
 
 // TestDependencies follows the arrows cmd -> controller -> policy <- metrics

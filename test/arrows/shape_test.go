@@ -36,7 +36,7 @@ func TestFolders(t *testing.T) {
 // that a renamed folder does not escape its rules.
 func TestPackagesExist(t *testing.T) {
 	all := packages(t)
-	for _, path := range []string{"policy", "metrics", "controller", "cmd/gpuscaler"} {
+	for _, path := range []string{"policy", "metrics", "metrics/nvml", "controller", "cmd/gpuscaler", "cmd/nvml-agent"} {
 		if _, ok := all[module+"/"+path]; !ok {
 			t.Errorf("there is no package %s/%s", module, path)
 		}
@@ -46,6 +46,11 @@ func TestPackagesExist(t *testing.T) {
 // TestStatic compiles the program and all it depends on without cgo.
 func TestStatic(t *testing.T) {
 	goCommand(t, "list", "-export", "-f", "{{.Export}}", "./cmd/gpuscaler")
+}
+
+// TestAgentWithoutCgo compiles the agent, which needs cgo to be of use, without: the module builds everywhere.
+func TestAgentWithoutCgo(t *testing.T) {
+	goCommand(t, "list", "-export", "-f", "{{.Export}}", "./cmd/nvml-agent")
 }
 
 // TestRequirements keeps the program's go.mod lean: what only tests and checks

@@ -68,8 +68,12 @@ func run(m *testing.M) (code int) {
 	if err != nil {
 		return fail(err)
 	}
+	agent, err := fleet.BuildAgent(ctx, "../..", b.Dir())
+	if err != nil {
+		return fail(err)
+	}
 	cluster.fleet, err = fleet.Start(ctx, nodes, fleet.Options{
-		Network: b.Egress(), Scraper: cluster.scraped, StartDelay: 100 * time.Millisecond,
+		Network: b.Egress(), Scraper: cluster.scraped, StartDelay: 100 * time.Millisecond, AgentProgram: agent,
 	})
 	if err != nil {
 		return fail(err)
@@ -138,11 +142,17 @@ func (s *scrapers) remove(p *prom.Server) {
 // with honorLabels: true in a ServiceMonitor.
 func startPrometheus(t testing.TB, honorLabels bool) *prom.Server {
 	t.Helper()
+	return startPrometheusAt(t, honorLabels, time.Second)
+}
+
+// startPrometheusAt starts one that scrapes at an interval.
+func startPrometheusAt(t testing.TB, honorLabels bool, interval time.Duration) *prom.Server {
+	t.Helper()
 	jobs := append(prom.DefaultJobs(), prom.Job{Name: "gateway", Source: fleet.SourceGateway})
 	for i := range jobs {
 		jobs[i].HonorLabels = honorLabels
 	}
-	p, err := prom.Start(prom.Options{Dir: cluster.Dir(), Interval: time.Second, Jobs: jobs})
+	p, err := prom.Start(prom.Options{Dir: cluster.Dir(), Interval: interval, Jobs: jobs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func (o *output) String() string {
 
 // start runs the program until the test ends. It is told the kubeconfig and, unless the arguments say otherwise, a free address to
 // listen on.
-func start(t *testing.T, kubeconfig string, args ...string) *process {
+func start(t testing.TB, kubeconfig string, args ...string) *process {
 	t.Helper()
 	p := &process{done: make(chan struct{}), listen: freeAddress(t)}
 	args = append(args, "--kubeconfig", kubeconfig, "--listen", p.listen)
@@ -69,7 +69,7 @@ func start(t *testing.T, kubeconfig string, args ...string) *process {
 }
 
 // runs starts a controller for one namespace under the rights that deploy/ ships, with a tick each second.
-func runs(t *testing.T, namespace, prometheus string, args ...string) *process {
+func runs(t testing.TB, namespace, prometheus string, args ...string) *process {
 	t.Helper()
 	return start(t, cluster.config, append([]string{
 		"run", "--interval", "1s", "--watch-namespace", namespace, "--prometheus-url", prometheus, "--leader-elect=false",
@@ -77,7 +77,7 @@ func runs(t *testing.T, namespace, prometheus string, args ...string) *process {
 }
 
 // stop ends the process as a kubelet does and waits for it.
-func (p *process) stop(t *testing.T) {
+func (p *process) stop(t testing.TB) {
 	t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -102,8 +102,9 @@ type workload struct {
 	Reason, Message                                    string
 	Notes                                              []struct{ Reason, Text string }
 	Signals                                            map[string]struct {
-		Value  *float64
-		Target float64
+		Value          *float64
+		Target         float64
+		Source, Detail string
 	}
 }
 
@@ -156,7 +157,7 @@ func command(t testing.TB, args ...string) (stdout, stderr string, code int) {
 }
 
 // freeAddress returns a loopback address on which nothing listens.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	var config net.ListenConfig
 	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")

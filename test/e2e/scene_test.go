@@ -20,7 +20,7 @@ const prefix = "gpuscaler.io/"
 
 // deployment is one Deployment under test.
 type deployment struct {
-	t               *testing.T
+	t               testing.TB
 	namespace, name string
 }
 
@@ -47,7 +47,7 @@ func gpuAnnotations(more ...string) map[string]string {
 }
 
 // create makes a Deployment, waits until its pods are ready, and then lets them read what the model says.
-func create(t *testing.T, ns, name string, replicas int32, annotations map[string]string, model fleet.Model) deployment {
+func create(t testing.TB, ns, name string, replicas int32, annotations map[string]string, model fleet.Model) deployment {
 	t.Helper()
 	builder := fleet.Deployment(ns, name).Replicas(replicas).Annotations(annotations)
 	if slices.ContainsFunc(slices.Collect(maps.Keys(annotations)), func(k string) bool { return strings.HasSuffix(k, "queue-depth") }) {
@@ -57,7 +57,7 @@ func create(t *testing.T, ns, name string, replicas int32, annotations map[strin
 }
 
 // launch is create for a Deployment that is put together elsewhere.
-func launch(t *testing.T, builder *fleet.DeploymentBuilder, model fleet.Model) deployment {
+func launch(t testing.TB, builder *fleet.DeploymentBuilder, model fleet.Model) deployment {
 	t.Helper()
 	d := begin(t, builder)
 	d.waitReady(int(*builder.Object().Spec.Replicas))
@@ -67,7 +67,7 @@ func launch(t *testing.T, builder *fleet.DeploymentBuilder, model fleet.Model) d
 }
 
 // begin makes a Deployment and waits for none of its pods.
-func begin(t *testing.T, builder *fleet.DeploymentBuilder) deployment {
+func begin(t testing.TB, builder *fleet.DeploymentBuilder) deployment {
 	t.Helper()
 	object, err := builder.Create(t.Context(), cluster.Client())
 	if err != nil {

@@ -14,10 +14,12 @@ const driverVersion = "580.105.08"
 
 // device is what a DCGM exporter knows of one GPU.
 type device struct {
-	index       int
-	uuid        string
-	pod         types.NamespacedName // empty if no pod has it
+	index int
+	uuid  string
+	// pod is empty if no pod has it; of the pods that share a GPU it is the last.
+	pod         types.NamespacedName
 	container   string
+	holders     []holder
 	utilization float64 // percent, or Absent, NaN, Blank
 	memoryUsed  float64 // MiB
 	energy      float64 // mJ since boot

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ type Network interface {
 
 // Scraper is told what there is to scrape. prom.Server is one.
 type Scraper interface {
-	// SetTargets replaces the targets of a source: SourceDCGM, SourceVLLM or SourceGateway.
+	// SetTargets replaces the targets of a source: SourceDCGM, SourceVLLM, SourceAgent or SourceGateway.
 	SetTargets(source string, targets []Target)
 }
 
@@ -48,6 +49,11 @@ type Options struct {
 	Tick time.Duration
 	// GPU is the product of all nodes; an H100 if zero.
 	GPU GPUProduct
+	// AgentProgram, if not nil, runs in the agents' pods in place of the agent of this package. Of the values of Hostile it
+	// knows HostileRefuse, HostileStale and, when it starts, HostileNoDriver.
+	AgentProgram *AgentProgram
+	// HostPID lets agents see the processes of their node: of a time-sliced GPU they tell what each pod uses.
+	HostPID bool
 	// Log receives what goes wrong; nil discards it.
 	Log func(format string, args ...any)
 }
@@ -76,6 +82,9 @@ type Fleet struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	// block is the second byte of loopback addresses; claim holds it against other fleets of this machine.
+	block int
+	claim *net.UnixListener
 
 	mu     sync.Mutex
 	nodes  map[string]*node
@@ -89,9 +98,8 @@ type Fleet struct {
 }
 
 // Start begins to play kubelet for the nodes that AddNode makes. It needs the rights to create and delete nodes and
-// pods and to patch their status.
+// pods and to patch their status, and for AddAgent to create namespaces.
 func Start(ctx context.Context, config *rest.Config, opts Options) (*Fleet, error) {
-	opts.setDefaults()
 	config = rest.CopyConfig(config)
 	config.UserAgent = "kubelet/v1.37.2" // the name by which its writes are known
 	config.QPS = -1
@@ -99,11 +107,9 @@ func Start(ctx context.Context, config *rest.Config, opts Options) (*Fleet, erro
 	if err != nil {
 		return nil, fmt.Errorf("making the fleet's client: %w", err)
 	}
-	runCtx, cancel := context.WithCancel(context.Background())
-	f := &Fleet{
-		opts: opts, client: client, ctx: runCtx, cancel: cancel,
-		nodes: map[string]*node{}, pods: map[types.UID]*podRun{}, models: map[types.NamespacedName]Model{},
-		gateways: map[string]*Gateway{},
+	f, err := newFleet(client, opts)
+	if err != nil {
+		return nil, err
 	}
 	if err := f.watch(ctx); err != nil {
 		f.Stop()
@@ -113,6 +119,20 @@ func Start(ctx context.Context, config *rest.Config, opts Options) (*Fleet, erro
 	return f, nil
 }
 
+func newFleet(client kubernetes.Interface, opts Options) (*Fleet, error) {
+	opts.setDefaults()
+	block, claim, err := claimBlock()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Fleet{
+		opts: opts, client: client, ctx: ctx, cancel: cancel, block: block, claim: claim,
+		nodes: map[string]*node{}, pods: map[types.UID]*podRun{}, models: map[types.NamespacedName]Model{},
+		gateways: map[string]*Gateway{},
+	}, nil
+}
+
 // Stop ends all servers and the kubelet and leaves nodes and pods as they are.
 func (f *Fleet) Stop() {
 	f.cancel()
@@ -120,11 +140,12 @@ func (f *Fleet) Stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, n := range f.nodes {
-		n.exporter.stop()
+		n.stop()
 	}
 	for _, g := range f.gateways {
 		g.server.stop()
 	}
+	_ = f.claim.Close()
 }
 
 // watch follows all pods that are bound to a node.

@@ -25,7 +25,7 @@ type Gateway struct {
 func (f *Fleet) StartGateway(namespace string) (*Gateway, error) {
 	g := &Gateway{fleet: f, namespace: namespace, queues: map[string]float64{}}
 	var err error
-	if g.server, err = startServer(metricsHandler("text/plain; version=0.0.4; charset=utf-8", g.expose)); err != nil {
+	if g.server, err = startServer(anyPort, metricsHandler(textFormat, g.expose)); err != nil {
 		return nil, fmt.Errorf("starting the gateway of %s: %w", namespace, err)
 	}
 	f.mu.Lock()

@@ -12,6 +12,9 @@ import (
 // enginePort is where engines listen unless the pod names a port: vLLM's default.
 const enginePort = 8000
 
+// firstPID is beyond those of a machine's own processes.
+const firstPID = 100_000
+
 // maxBackOff is how often the pause between two restarts doubles.
 const maxBackOff = 3
 
@@ -21,13 +24,16 @@ type podRun struct {
 	node     *node
 	name     types.NamespacedName
 	uid      types.UID
+	pid      int // of its one process, on its node
 	workload types.NamespacedName
 	created  time.Time
 	wantGPUs int
 	// container is the name of the container that has the GPUs.
 	container string
-	ip        string
-	engine    *engine
+	// loopback asks for an address of this machine.
+	loopback bool
+	ip       string
+	engine   *engine
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -50,7 +56,15 @@ func newPodRun(f *Fleet, n *node, pod *corev1.Pod) *podRun {
 		workload: workloadOf(pod), created: pod.CreationTimestamp.Time, pod: pod, changed: make(chan struct{}, 1),
 		started: time.Now(),
 	}
+	r.pid = firstPID + int(n.pids.Add(1))
 	r.wantGPUs, r.container = gpusOf(pod)
+	switch where := pod.Annotations[Address]; where {
+	case AddressLoopback:
+		r.loopback = true
+	case "":
+	default:
+		f.opts.Log("pod %s: annotation %s is %q, want %s or nothing", r.name, Address, where, AddressLoopback)
+	}
 	r.ctx, r.cancel = context.WithCancel(f.ctx)
 	return r
 }
@@ -63,6 +77,13 @@ func (r *podRun) set(pod *corev1.Pod) {
 	case r.changed <- struct{}{}:
 	default:
 	}
+}
+
+// annotation reads one of the pod as it is now.
+func (r *podRun) annotation(key string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pod.Annotations[key]
 }
 
 func (r *podRun) isReady() bool {
@@ -91,6 +112,7 @@ type orders struct {
 	loadTime   time.Duration
 	waiting    string
 	unready    bool
+	refusing   bool
 }
 
 func (r *podRun) orders() orders {
@@ -99,6 +121,7 @@ func (r *podRun) orders() orders {
 	a := r.pod.Annotations
 	return orders{
 		deleting: r.pod.DeletionTimestamp != nil, crash: a[Crash] == "true", waiting: a[Waiting], unready: a[Unready] == "true",
+		refusing:   a[Hostile] == HostileRefuse,
 		crashAfter: r.duration(a, CrashAfter, r.fleet.opts.CrashAfter), loadTime: r.duration(a, LoadTime, r.fleet.opts.LoadTime),
 	}
 }
@@ -203,9 +226,10 @@ func (r *podRun) serve() {
 		r.startEngine()
 		for !r.over() && !r.orders().crash {
 			o := r.orders()
+			r.listen(!o.refusing)
 			r.mark(true, !o.unready)
 			r.report(running(!o.unready))
-			r.await(func(now orders) bool { return broken(now) || now.unready != o.unready })
+			r.await(func(now orders) bool { return broken(now) || now.unready != o.unready || now.refusing != o.refusing })
 		}
 	}
 	if r.over() {

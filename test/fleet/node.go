@@ -1,10 +1,14 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,12 +37,17 @@ const maxNodes = 250
 // node is a simulated GPU node.
 type node struct {
 	name     string
-	pool     string // empty if it is for all
-	index    int    // the third byte of its addresses
+	pool     string       // empty if it is for all
+	index    int          // the third byte of its addresses
+	block    int          // the second byte of its loopback addresses
+	devices  int          // GPUs
+	slices   int          // pods that may have one GPU at a time
+	pids     atomic.Int32 // processes ever started
 	exporter *exporter
+	kubelet  podResources
 
 	mu    sync.Mutex
-	gpus  []*podRun          // by index, nil where the GPU is free
+	gpus  []*podRun          // by slot, see place; nil where it is free
 	ips   map[string]*podRun // in use
 	after int                // last byte of the address given last
 }
@@ -51,13 +60,23 @@ func (f *Fleet) AddNode(ctx context.Context, name string, gpus int) error {
 // AddPoolNode is AddNode for a node that takes only the pods of a pool, see DeploymentBuilder.Pool; with the empty pool
 // it takes all.
 func (f *Fleet) AddPoolNode(ctx context.Context, pool, name string, gpus int) error {
-	n, err := f.newNode(pool, name, gpus)
-	if err != nil {
+	return f.addNode(ctx, &node{pool: pool, name: name, devices: gpus, slices: 1})
+}
+
+// AddSlicedNode is AddNode for a node whose GPUs are time-sliced: each stands for as many nvidia.com/gpu as there are
+// slices, and as many pods may share it. Pods are spread over the GPUs.
+func (f *Fleet) AddSlicedNode(ctx context.Context, name string, gpus, slices int) error {
+	return f.addNode(ctx, &node{name: name, devices: gpus, slices: slices})
+}
+
+func (f *Fleet) addNode(ctx context.Context, n *node) error {
+	name := n.name
+	if err := f.start(n); err != nil {
 		return fmt.Errorf("adding node %s: %w", name, err)
 	}
 	// It is known before it exists: the scheduler may bind a pod to it at once.
 	if _, err := f.client.CoreV1().Nodes().Create(ctx, f.nodeObject(n), metav1.CreateOptions{}); err != nil {
-		n.exporter.stop()
+		n.stop()
 		f.mu.Lock()
 		delete(f.nodes, name)
 		f.mu.Unlock()
@@ -67,26 +86,35 @@ func (f *Fleet) AddPoolNode(ctx context.Context, pool, name string, gpus int) er
 	return nil
 }
 
-func (f *Fleet) newNode(pool, name string, gpus int) (*node, error) {
+// start gives a node its addresses and starts what runs on it.
+func (f *Fleet) start(n *node) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.nodes[name] != nil {
-		return nil, errors.New("it exists")
+	if f.nodes[n.name] != nil {
+		return errors.New("it exists")
+	}
+	if n.devices < 0 || n.slices < 1 {
+		return fmt.Errorf("%d GPUs in %d slices, want 0 or more in 1 or more", n.devices, n.slices)
 	}
 	if f.made == maxNodes {
-		return nil, fmt.Errorf("%d were added, there are no addresses for more", maxNodes)
+		return fmt.Errorf("%d were added, there are no addresses for more", maxNodes)
 	}
 	f.made++
-	n := &node{
-		name: name, pool: pool, index: f.made,
-		gpus: make([]*podRun, gpus), ips: map[string]*podRun{}, after: firstPodIP - 1,
-	}
+	n.index, n.block = f.made, f.block
+	n.gpus, n.ips, n.after = make([]*podRun, n.devices*n.slices), map[string]*podRun{}, firstPodIP-1
+	n.kubelet.node = n
 	var err error
 	if n.exporter, err = f.startExporter(n); err != nil {
-		return nil, err
+		return err
 	}
-	f.nodes[name] = n
-	return n, nil
+	f.nodes[n.name] = n
+	return nil
+}
+
+// stop ends what runs on the node.
+func (n *node) stop() {
+	n.exporter.stop()
+	n.kubelet.stop()
 }
 
 // AddNodes makes n nodes named gpu-0, gpu-1 and so on.
@@ -114,7 +142,7 @@ func (f *Fleet) RemoveNode(ctx context.Context, name string) error {
 	if n == nil {
 		return fmt.Errorf("removing node %s: there is no such node", name)
 	}
-	n.exporter.stop()
+	n.stop()
 	f.publish()
 	if err := f.client.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("removing node %s: %w", name, err)
@@ -178,6 +206,9 @@ func (n *node) ip() string { return fmt.Sprintf("10.0.0.%d", n.index) }
 // exporterIP is the address of the DCGM exporter's pod.
 func (n *node) exporterIP() string { return fmt.Sprintf("10.244.%d.2", n.index) }
 
+// place says which GPU of the node a slot is on, and which of the GPU's slices it is. Slots go round the GPUs.
+func (n *node) place(slot int) (gpu, slice int) { return slot % n.devices, slot / n.devices }
+
 // admit gives a pod an address and its GPUs; false if they are not free yet, because the pod that had them is still on
 // its way out.
 func (n *node) admit(run *podRun) bool {
@@ -192,7 +223,7 @@ func (n *node) admit(run *podRun) bool {
 	if len(free) < run.wantGPUs {
 		return false
 	}
-	ip, ok := n.freeIPLocked()
+	ip, ok := n.freeIPLocked(run.loopback)
 	if !ok {
 		return false
 	}
@@ -205,13 +236,17 @@ func (n *node) admit(run *podRun) bool {
 }
 
 // freeIPLocked goes round: an address is not used again at once.
-func (n *node) freeIPLocked() (string, bool) {
+func (n *node) freeIPLocked(loopback bool) (string, bool) {
+	prefix := "10.244"
+	if loopback {
+		prefix = fmt.Sprintf("127.%d", n.block)
+	}
 	for range 256 - firstPodIP {
 		n.after++
 		if n.after > 254 {
 			n.after = firstPodIP
 		}
-		if ip := fmt.Sprintf("10.244.%d.%d", n.index, n.after); n.ips[ip] == nil {
+		if ip := fmt.Sprintf("%s.%d.%d", prefix, n.index, n.after); n.ips[ip] == nil {
 			return ip, true
 		}
 	}
@@ -230,9 +265,18 @@ func (n *node) release(run *podRun) {
 	}
 }
 
-// owners returns the pod of each GPU, nil where it is free.
+// owners returns the pod of each slot, nil where it is free.
 func (n *node) owners() []*podRun {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return append([]*podRun(nil), n.gpus...)
+}
+
+// admitted returns the pods that run on the node, in the order of their names.
+func (n *node) admitted() []*podRun {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	runs := slices.Collect(maps.Values(n.ips))
+	slices.SortFunc(runs, func(a, b *podRun) int { return cmp.Compare(a.name.String(), b.name.String()) })
+	return runs
 }

@@ -13,6 +13,8 @@ const (
 	SourceDCGM = "dcgm"
 	// SourceVLLM are the vLLM servers, one per pod that has loaded.
 	SourceVLLM = "vllm"
+	// SourceAgent are the NVML agents, one per agent's pod.
+	SourceAgent = "nvml-agent"
 	// SourceGateway are the gateways, one per namespace that has one.
 	SourceGateway = "gateway"
 )
@@ -40,9 +42,9 @@ func (f *Fleet) Targets(source string) []Target {
 		for _, n := range f.nodes {
 			targets = append(targets, n.exporter.target())
 		}
-	case SourceVLLM:
+	case SourceVLLM, SourceAgent:
 		for _, run := range f.pods {
-			if t, ok := run.target(); ok {
+			if t, ok := run.target(source); ok {
 				targets = append(targets, t)
 			}
 		}
@@ -62,7 +64,7 @@ func (f *Fleet) publish() {
 	}
 	f.publishing.Lock()
 	defer f.publishing.Unlock()
-	for _, source := range []string{SourceDCGM, SourceVLLM, SourceGateway} {
+	for _, source := range []string{SourceDCGM, SourceVLLM, SourceAgent, SourceGateway} {
 		f.opts.Scraper.SetTargets(source, f.Targets(source))
 	}
 }
@@ -75,11 +77,11 @@ func (e *exporter) target() Target {
 	}}
 }
 
-// target is the engine as a PodMonitor finds it.
-func (r *podRun) target() (Target, bool) {
+// target is the engine as a PodMonitor finds it; false if the pod has none of this source.
+func (r *podRun) target(source string) (Target, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.engine == nil {
+	if r.engine == nil || r.engine.source != source {
 		return Target{}, false
 	}
 	return Target{Addr: r.engine.addr, Node: r.node.name, Labels: map[string]string{

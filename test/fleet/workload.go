@@ -99,6 +99,11 @@ func (b *DeploymentBuilder) VLLM() *DeploymentBuilder {
 	return b.PodAnnotations(map[string]string{Engine: EngineVLLM})
 }
 
+// Loopback gives its pods addresses of this machine, see Address.
+func (b *DeploymentBuilder) Loopback() *DeploymentBuilder {
+	return b.PodAnnotations(map[string]string{Address: AddressLoopback})
+}
+
 // LoadTime sets how long its pods load.
 func (b *DeploymentBuilder) LoadTime(d time.Duration) *DeploymentBuilder {
 	return b.PodAnnotations(map[string]string{LoadTime: d.String()})

@@ -45,7 +45,17 @@ const (
 	byWhy  = "vllm:num_requests_waiting_by_reason"
 	vqueue = "vllm:num_requests_waiting"
 	vttft  = "vllm:time_to_first_token_seconds"
+
+	agentUtil  = "gpuscaler_nvml_gpu_utilization_ratio"
+	agentUsed  = "gpuscaler_nvml_memory_used_bytes"
+	agentTotal = "gpuscaler_nvml_memory_total_bytes"
 )
+
+// agent is a series of our NVML agent, whose own pod is in pod.
+func agent(metric, pod, gpu, window string) string {
+	return fmt.Sprintf(`%s{namespace="gpuscaler-system",pod="agent-1",job="agents",exported_namespace="ml",exported_pod=%q,index=%q,uuid="GPU-%s",window=%q}`,
+		metric, pod, gpu, gpu, window)
+}
 
 // dcgm is a series of DCGM's exporter in the default installation, where its own pod is in pod.
 func dcgm(metric, exporter, pod, gpu string) string {
@@ -159,6 +169,27 @@ var signalTests = []signalTest{
 			engine("nv_gpu_memory_total_bytes", "ml", "t", `,gpu_uuid="GPU-1"`): last(16e9),
 		},
 		want: map[string]string{"ml/a": "75 " + used, "ml/b": "75 " + used, "ml/t": "25 nv_gpu_memory_used_bytes"},
+	},
+	{
+		name: "our agent: after DCGM, before what the pod itself says, one window of three", signal: policy.GPUUtilization,
+		data: database{
+			agent(agentUtil, "a", "0", "1s"): last(0.1), agent(agentUtil, "a", "0", "5s"): last(0.2), agent(agentUtil, "a", "0", "15s"): last(0.5),
+			agent(agentUtil, "a", "1", "1s"): last(0.1), agent(agentUtil, "a", "1", "5s"): last(0.2), agent(agentUtil, "a", "1", "15s"): last(0.7),
+			engine("nv_gpu_utilization", "ml", "a", `,gpu_uuid="GPU-0"`): last(0.9),
+			agent(agentUtil, "both", "2", "15s"):                         last(0.5), dcgm(util, "x1", "both", "2"): last(40),
+			agentUtil + `{namespace="ml",pod="plain",uuid="GPU-3",window="15s"}`:           last(0.3),
+			agentUtil + `{namespace="gpuscaler-system",pod="x",uuid="GPU-4",window="15s"}`: last(0.99), // nobody's, or shared
+			agent(agentUtil, "short", "5", "5s"):                                           last(0.3),
+		},
+		want: map[string]string{"ml/a": "60 " + agentUtil, "ml/both": "40 " + util, "ml/plain": "30 " + agentUtil},
+	},
+	{
+		name: "our agent: memory in use has a window, the total has none", signal: policy.GPUMemory,
+		data: database{
+			agent(agentUsed, "a", "0", "1s"): last(1e9), agent(agentUsed, "a", "0", "15s"): last(4e9), agent(agentTotal, "a", "0", ""): last(16e9),
+			agent(agentUsed, "b", "1", "15s"): last(4e9), // without its total nothing can be said
+		},
+		want: map[string]string{"ml/a": "25 " + agentUsed},
 	},
 	{
 		name: "queue: engines are added, scrapes of one engine are not", signal: policy.QueueDepth,

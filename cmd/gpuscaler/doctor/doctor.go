@@ -34,6 +34,8 @@ const (
 	Samples       Check = "samples"
 	SampleAge     Check = "sample-age"
 	CustomQuery   Check = "query"
+	Scrape        Check = "scrape"
+	NVMLAgents    Check = "nvml-agents"
 	SharedGPUs    Check = "shared-gpus"
 	MIG           Check = "mig"
 	FlatSignal    Check = "flat-signal"

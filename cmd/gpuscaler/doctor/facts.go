@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gpuscaler/gpuscaler/controller"
 	"github.com/gpuscaler/gpuscaler/metrics"
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -16,6 +17,8 @@ type Facts struct {
 	// Signals are the built-in signals that any workload uses, in the order of the documentation.
 	Signals   []SignalFacts
 	Workloads []WorkloadFacts
+	// Agents counts the NVML agents, and GPUNodes the nodes that offer GPUs.
+	Agents, GPUNodes int
 	// Unread are the parts of the cluster that could not be read, and why.
 	Unread []Unread
 
@@ -111,8 +114,17 @@ type WorkloadFacts struct {
 	SetsReplicas string
 
 	Readings []ReadingFacts
+	// Direct is what its pods and the NVML agents on their nodes said, nil if they were not asked.
+	Direct *DirectFacts
 	// Shared is how many of its ready pods share a GPU with others, and Sharers with how many at most; MIGPods have a part of one.
 	Shared, Sharers, MIGPods int
+}
+
+// DirectFacts are about what was read past Prometheus.
+type DirectFacts struct {
+	Pods, Agents controller.Asked
+	// Problem says why some did not answer, empty if all did.
+	Problem string
 }
 
 // ReadingFacts are about one signal of one workload.

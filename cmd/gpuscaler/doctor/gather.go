@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/gpuscaler/gpuscaler/controller"
 	"github.com/gpuscaler/gpuscaler/metrics"
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -25,6 +26,10 @@ type Options struct {
 
 	// Open finds Prometheus. It returns nil where none is configured.
 	Open func(context.Context) (p *metrics.Prometheus, name string, err error)
+	// Direct reads pods and NVML agents past Prometheus.
+	Direct controller.DirectReader
+	// AgentNamespace is where the agents are.
+	AgentNamespace string
 	// Auto says that Open looks through the Services, Proxied that Prometheus is asked through the API server; ProxyNamespace is
 	// where, empty if that is not known beforehand.
 	Auto, Proxied  bool
@@ -54,7 +59,9 @@ func Gather(ctx context.Context, o *Options) (*Facts, error) {
 	}
 	facts.Unread = found.unread
 	facts.Workloads = found.workloads(o)
+	facts.Agents, facts.GPUNodes = len(found.agents), found.gpuNodes()
 	rights := needs(o, facts.Workloads)
+	var direct []directRead
 	together(
 		func() { facts.Cluster.Rights, facts.Cluster.RightsErr = askRights(ctx, o, rights) },
 		func() {
@@ -62,7 +69,9 @@ func Gather(ctx context.Context, o *Options) (*Facts, error) {
 				readSignals(ctx, o, prometheus, found, facts)
 			}
 		},
+		func() { direct = readDirect(ctx, o, found, facts.Workloads) },
 	)
+	handOutDirect(direct, facts.Workloads)
 	return facts, nil
 }
 

@@ -13,7 +13,6 @@ import (
 // handOut gives each workload its part of what was read.
 func handOut(reads map[policy.Signal]*readOf, found *objects, facts *Facts, gpus metrics.GPUPods) {
 	living := map[metrics.PodKey]bool{}
-	ready := found.readyPods()
 	for _, p := range found.pods {
 		living[metrics.PodKey{Namespace: p.Namespace, Pod: p.Name}] = true
 	}
@@ -29,7 +28,7 @@ func handOut(reads map[policy.Signal]*readOf, found *objects, facts *Facts, gpus
 	}
 	for i := range facts.Workloads {
 		w := &facts.Workloads[i]
-		pods := ready[w.NamespacedName]
+		pods := found.readyPods(w.NamespacedName)
 		for j := range w.Readings {
 			w.Readings[j].fill(reads, pods, facts)
 		}
@@ -45,16 +44,12 @@ func handOut(reads map[policy.Signal]*readOf, found *objects, facts *Facts, gpus
 	}
 }
 
-// readyPods are the ready pods of each Deployment.
-func (f *objects) readyPods() map[types.NamespacedName][]metrics.PodKey {
-	names := map[types.UID]types.NamespacedName{}
-	for _, d := range f.deployments {
-		names[d.UID] = types.NamespacedName{Namespace: d.Namespace, Name: d.Name}
-	}
-	ready := map[types.NamespacedName][]metrics.PodKey{}
-	for _, p := range f.pods {
-		if of, known := names[f.owners[p.replicaSet]]; known && p.ready {
-			ready[of] = append(ready[of], metrics.PodKey{Namespace: p.Namespace, Pod: p.Name})
+// readyPods are the ready pods of a Deployment.
+func (f *objects) readyPods(of types.NamespacedName) []metrics.PodKey {
+	var ready []metrics.PodKey
+	for _, p := range f.living[of] {
+		if p.ready {
+			ready = append(ready, metrics.PodKey{Namespace: p.Namespace, Pod: p.Name})
 		}
 	}
 	return ready

@@ -34,6 +34,7 @@ func judgeCluster(f *findings, facts *Facts) {
 	for _, u := range facts.Unread {
 		f.add(Info, NotChecked, "", fmt.Sprintf("%s could not be read: %s", u.What, oneLine(u.Err)), "not checked: "+u.Loses)
 	}
+	judgeAgents(f, facts)
 	switch {
 	case len(facts.Workloads) == 0:
 		f.add(Warning, Targets, "", "no Deployment in "+c.Scope+` has the annotation gpuscaler.io/enabled: "true"`,

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gpuscaler/gpuscaler/controller"
 	"github.com/gpuscaler/gpuscaler/metrics"
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -113,7 +114,39 @@ var wrongs = []wrong{
 	{"Prometheus down", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		f.Prometheus.Err = errors.New("refused")
 	}, "error prometheus", "refused"},
-	{"no Prometheus", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Prometheus.None = true }, "error prometheus", "--prometheus-url auto"},
+	{"no Prometheus", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Prometheus.None = true }, "info prometheus", "only pods and NVML agents are read"},
+	{"no Prometheus and no agent", func(f *Facts, _ *WorkloadFacts, r *ReadingFacts, _ *SignalFacts) {
+		f.Prometheus.None, r.Sampled = true, 0
+	}, "error samples", "0 of 2 ready pods have samples -> install the NVML agent"},
+	{"no Prometheus and no scrape", func(f *Facts, _ *WorkloadFacts, r *ReadingFacts, _ *SignalFacts) {
+		f.Prometheus.None, r.Sampled, r.Signal = true, 0, policy.QueueDepth
+	}, "error samples", "say where the pods serve their metrics with gpuscaler.io/scrape"},
+	{"no Prometheus and the wrong page", func(f *Facts, w *WorkloadFacts, r *ReadingFacts, _ *SignalFacts) {
+		f.Prometheus.None, r.Sampled, r.Signal, w.Spec.Scrape.Port = true, 0, policy.QueueDepth, 8000
+	}, "error samples", "look at their page for one of vllm:num_requests_waiting"},
+	{"no Prometheus and a rate", func(f *Facts, w *WorkloadFacts, r *ReadingFacts, _ *SignalFacts) {
+		f.Prometheus.None, r.Sampled, r.Signal, w.Direct = true, 0, policy.TokensPerSecond, &DirectFacts{}
+	}, "info not-checked", "one look"},
+	{"no Prometheus and a query", func(f *Facts, _ *WorkloadFacts, r *ReadingFacts, _ *SignalFacts) {
+		f.Prometheus.None, r.Custom = true, "q"
+	}, "error query", "needs Prometheus"},
+	{"pods that refuse", func(f *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
+		f.Cluster.Writes, w.Spec.Scrape = true, policy.Scrape{Port: 8000, Path: "/metrics"}
+		w.Direct = &DirectFacts{Pods: controller.Asked{All: 2, Asked: 2, Failed: 1}, Problem: "refused"}
+	}, "warning scrape", "1 of 2 pods did not answer at 8000/metrics: refused -> look at the pods, and whether a NetworkPolicy"},
+	{"pods out of reach", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
+		w.Spec.Scrape = policy.Scrape{Port: 8000, Path: "/metrics"}
+		w.Direct = &DirectFacts{Pods: controller.Asked{All: 2, Asked: 2, Failed: 2}, Problem: "timeout"}
+	}, "info scrape", "from outside of the cluster"},
+	{"pods that answer", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
+		w.Spec.Scrape = policy.Scrape{Port: 8000, Path: "/metrics"}
+		w.Direct = &DirectFacts{Pods: controller.Asked{All: 2, Asked: 2}, Agents: controller.Asked{All: 1, Asked: 1}}
+	}, "ok scrape", "2 pods asked at 8000/metrics, all answered"},
+	{"agents that refuse", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
+		w.Direct = &DirectFacts{Agents: controller.Asked{All: 2, Asked: 2, Failed: 1}, Problem: "refused"}
+	}, "info nvml-agents", "1 of 2 agents did not answer: refused"},
+	{"agents on all nodes", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Agents, f.GPUNodes = 2, 2 }, "ok nvml-agents", "there are 2, on 2 nodes with GPUs"},
+	{"a node without agent", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Agents, f.GPUNodes = 1, 2 }, "warning nvml-agents", "there are 1, and 2 nodes with GPUs"},
 	{"no version", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Prometheus.Version = "" }, "ok prometheus", "does not tell its version"},
 	{"DCGM's default", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		f.Prometheus.Cadence = metrics.Cadence{Scrape: 15 * time.Second, Change: 30 * time.Second}
@@ -133,7 +166,7 @@ var wrongs = []wrong{
 	{"a signal that is refused", func(_ *Facts, _ *WorkloadFacts, _ *ReadingFacts, s *SignalFacts) {
 		s.Err = errors.New("too many samples")
 	}, "error series", "too many samples"},
-	{"no series of DCGM", func(_ *Facts, _ *WorkloadFacts, _ *ReadingFacts, s *SignalFacts) { s.Census = metrics.Census{} }, "error series", "DCGM_FI_PROF_GR_ENGINE_ACTIVE, nv_gpu_utilization -> install dcgm-exporter"},
+	{"no series of DCGM", func(_ *Facts, _ *WorkloadFacts, _ *ReadingFacts, s *SignalFacts) { s.Census = metrics.Census{} }, "error series", "DCGM_FI_PROF_GR_ENGINE_ACTIVE, gpuscaler_nvml_gpu_utilization_ratio, nv_gpu_utilization -> install dcgm-exporter"},
 	{"no series of an engine", func(_ *Facts, _ *WorkloadFacts, _ *ReadingFacts, s *SignalFacts) {
 		s.Signal, s.Census = policy.QueueDepth, metrics.Census{}
 	}, "error series", "PodMonitor"},

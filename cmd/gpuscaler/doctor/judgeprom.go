@@ -15,7 +15,7 @@ func judgePrometheus(f *findings, facts *Facts) {
 	p := &facts.Prometheus
 	switch {
 	case p.None:
-		f.add(Error, Prometheus, "", "no Prometheus is configured: --prometheus-url is empty", "give --prometheus-url auto, http(s)://HOST:PORT or kube://NAMESPACE/SERVICE:PORT")
+		f.add(Info, Prometheus, "", "no Prometheus is configured: --prometheus-url is empty, so that only pods and NVML agents are read", "")
 		return
 	case p.Err != nil:
 		f.add(Error, Prometheus, "", "Prometheus does not answer: "+oneLine(p.Err), "while it does not, nothing is scaled but into the bounds; name another with --prometheus-url")

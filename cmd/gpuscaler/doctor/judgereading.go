@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,8 +11,11 @@ import (
 
 // judgeReading judges what one signal says about a workload now.
 func judgeReading(f *findings, w *WorkloadFacts, r *ReadingFacts, facts *Facts) {
+	if r.Sampled == 0 && facts.Prometheus.Err != nil {
+		return // told once
+	}
 	if r.Custom != "" {
-		judgeQuery(f, w, r)
+		judgeQuery(f, w, r, facts)
 		return
 	}
 	if r.Err != nil || !w.PodsKnown {
@@ -25,6 +29,8 @@ func judgeReading(f *findings, w *WorkloadFacts, r *ReadingFacts, facts *Facts) 
 	switch {
 	case w.Ready == 0:
 		f.add(Info, Samples, name, "no pod is ready: there is nothing to read", "")
+	case r.Sampled == 0 && facts.Prometheus.None && w.Direct != nil && w.Direct.Problem == "" && slices.Contains(counted, r.Signal):
+		f.add(Info, NotChecked, name, "it is told by how a count grows: one look at the pods cannot tell it", "")
 	case r.Sampled == 0:
 		f.add(Error, Samples, name, fmt.Sprintf("0 of %s samples", have(w.Ready)), missingAdvice(w, r, facts))
 	case r.Sampled < w.Ready:
@@ -46,6 +52,9 @@ func have(n int) string {
 
 // missingAdvice says why no pod of a workload may have samples.
 func missingAdvice(w *WorkloadFacts, r *ReadingFacts, facts *Facts) string {
+	if facts.Prometheus.None {
+		return directAdvice(w, r)
+	}
 	for i := range facts.Signals {
 		s := &facts.Signals[i]
 		if s.Signal != r.Signal {
@@ -68,6 +77,19 @@ func missingAdvice(w *WorkloadFacts, r *ReadingFacts, facts *Facts) string {
 	return "the series that there are name other namespaces or pods: look whether its pods are scraped, and with which labels"
 }
 
+// directAdvice says how a signal is read without Prometheus.
+func directAdvice(w *WorkloadFacts, r *ReadingFacts) string {
+	switch {
+	case w.Direct != nil && w.Direct.Problem != "":
+		return "nothing is lowered until they answer"
+	case strings.HasPrefix(string(r.Signal), "gpu-"):
+		return "install the NVML agent (deploy/nvml-agent), or give --prometheus-url"
+	case w.Spec.Scrape.Port == 0:
+		return "say where the pods serve their metrics with gpuscaler.io/scrape, as in \"8000/metrics\", or give --prometheus-url"
+	}
+	return "its pods answer and do not have it: look at their page for one of " + sourcesOf(r.Signal)
+}
+
 // judgeAges judges how old the samples are.
 func judgeAges(f *findings, r *ReadingFacts, limit time.Duration) {
 	name, oldest := string(r.Signal), r.Oldest.Round(time.Second)
@@ -85,10 +107,12 @@ func judgeAges(f *findings, r *ReadingFacts, limit time.Duration) {
 }
 
 // judgeQuery judges a custom signal.
-func judgeQuery(f *findings, w *WorkloadFacts, r *ReadingFacts) {
+func judgeQuery(f *findings, w *WorkloadFacts, r *ReadingFacts, facts *Facts) {
 	name := string(r.Signal)
 	advice := "run the query by hand with this namespace and Deployment"
 	switch {
+	case facts.Prometheus.None:
+		f.add(Error, CustomQuery, name, fmt.Sprintf("query %q needs Prometheus, and none is configured", r.Custom), "give --prometheus-url")
 	case r.Err != nil:
 		f.add(Error, CustomQuery, name, fmt.Sprintf("query %q could not be read: %s", r.Custom, oneLine(r.Err)), "correct it in the file of --queries")
 	case r.Workload:

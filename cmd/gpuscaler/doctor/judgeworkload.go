@@ -15,15 +15,18 @@ func judgeWorkload(f *findings, w *WorkloadFacts, facts *Facts) {
 	judgeAnnotations(f, w)
 	judgeHands(f, w)
 	judgeCapacity(f, w)
-	if !w.OptedIn || facts.Prometheus.None || facts.Prometheus.Err != nil {
+	if !w.OptedIn {
 		return
 	}
+	judgeDirect(f, w, facts)
 	for i := range w.Readings {
 		r := &w.Readings[i]
 		judgeReading(f, w, r, facts)
 		judgePast(f, w, r)
 	}
-	judgeSharing(f, w)
+	if !facts.Prometheus.None && facts.Prometheus.Err == nil { // it tells who shares, and what DCGM exports
+		judgeSharing(f, w)
+	}
 }
 
 // judgeAnnotations judges what the Deployment asks for.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ type objects struct {
 	deployments []*appsv1.Deployment
 	// owners are the Deployments of ReplicaSets.
 	owners map[types.UID]types.UID
+	// living are the pods of each Deployment.
+	living map[types.NamespacedName][]podFacts
 	// pods are those of the namespaces that are looked at, all those that have not ended.
 	// podsKnown says that they and their owners could be read.
 	pods      []podFacts
@@ -35,7 +38,9 @@ type objects struct {
 	quotas    []corev1.ResourceQuota
 	ranges    []corev1.LimitRange
 	// bound holds what is needed of pods to measure the room.
-	bound  []corev1.Pod
+	bound []corev1.Pod
+	// agents are the addresses of the NVML agents by node.
+	agents map[string]netip.AddrPort
 	unread []Unread
 }
 
@@ -43,6 +48,8 @@ type objects struct {
 type podFacts struct {
 	types.NamespacedName
 	replicaSet    types.UID
+	node          string
+	ip            netip.Addr
 	ready, placed bool
 }
 
@@ -157,6 +164,13 @@ func (f *objects) inCluster(ctx context.Context, o *Options) []func() {
 			}
 		},
 		func() {
+			list, err := o.Client.CoreV1().Pods(o.AgentNamespace).List(ctx, metav1.ListOptions{LabelSelector: controller.AgentLabel})
+			f.note("NVML agents", "whether they answer", err)
+			if err == nil {
+				f.add(func() { f.agents = controller.Agents(list.Items) })
+			}
+		},
+		func() {
 			pods := []corev1.Pod{}
 			err := each(ctx, func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 				options.FieldSelector = boundPods
@@ -206,7 +220,10 @@ func (f *objects) addPod(p *corev1.Pod) {
 	if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || p.DeletionTimestamp != nil {
 		return
 	}
-	facts := podFacts{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, placed: p.Spec.NodeName != ""}
+	facts := podFacts{
+		NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, node: p.Spec.NodeName, placed: p.Spec.NodeName != "",
+	}
+	facts.ip, _ = netip.ParseAddr(p.Status.PodIP) // the API server has checked it
 	if owner := metav1.GetControllerOfNoCopy(p); owner != nil {
 		facts.replicaSet = owner.UID
 	}
@@ -225,6 +242,20 @@ func slim(p *corev1.Pod) *corev1.Pod {
 		}
 	}
 	return p
+}
+
+// gpuNodes counts the nodes that offer GPUs.
+func (f *objects) gpuNodes() int {
+	n := 0
+	for i := range f.nodes {
+		for name, quantity := range f.nodes[i].Status.Allocatable {
+			if strings.HasPrefix(string(name), "nvidia.com/") && !quantity.IsZero() {
+				n++
+				break
+			}
+		}
+	}
+	return n
 }
 
 // measure finds out what the nodes have free.

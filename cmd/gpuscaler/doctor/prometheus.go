@@ -180,9 +180,6 @@ func customReads(ctx context.Context, o *Options, p *metrics.Prometheus, workloa
 		if w.Spec == nil || !w.OptedIn {
 			continue
 		}
-		for _, s := range w.Spec.Signals() {
-			w.Readings = append(w.Readings, ReadingFacts{Signal: s, Custom: w.Spec.Queries[s]})
-		}
 		for j := range w.Readings {
 			if r := &w.Readings[j]; r.Custom != "" {
 				jobs = append(jobs, func() { r.query(ctx, o, p, w) })

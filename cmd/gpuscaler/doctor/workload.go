@@ -28,9 +28,11 @@ func (f *objects) workloads(o *Options) []WorkloadFacts {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	list := make([]WorkloadFacts, len(f.deployments))
+	f.living = make(map[types.NamespacedName][]podFacts, len(f.deployments))
 	for i, d := range f.deployments {
 		w := workloadOf(d, o.Settings)
 		w.Rival = rivals[w.NamespacedName]
+		f.living[w.NamespacedName] = pods[d.UID]
 		w.PodsKnown = f.podsKnown
 		for _, p := range pods[d.UID] {
 			w.count(p)
@@ -40,6 +42,11 @@ func (f *objects) workloads(o *Options) []WorkloadFacts {
 			w.Free, w.Unknown = f.room.For(d)
 		}
 		f.limit(&w, d)
+		if w.Spec != nil && w.OptedIn {
+			for _, s := range w.Spec.Signals() {
+				w.Readings = append(w.Readings, ReadingFacts{Signal: s, Custom: w.Spec.Queries[s]})
+			}
+		}
 		list[i] = w
 	}
 	return list

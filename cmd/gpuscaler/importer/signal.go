@@ -70,8 +70,8 @@ func knownSignal(m metric) (policy.Signal, metrics.Source, bool) {
 	}
 	for _, known := range metrics.Lookup(m.name) {
 		var part []string
-		if known.Source.Match != "" {
-			part = []string{known.Source.Match}
+		if known.Source.Match != (metrics.Match{}) {
+			part = []string{known.Source.Match.String()}
 		}
 		readable := known.Source.Kind == metrics.Gauge || known.Source.Kind == metrics.Rate || known.Source.Kind == metrics.Quantile
 		if readable && slices.Equal(part, m.matchers) {

@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -70,6 +71,17 @@ func (p *Processes) Pod(pid uint32) (Pod, bool) {
 		return Pod{}, false
 	}
 	return p.names.of(uid)
+}
+
+// Unseen returns why pods that share a device may not be told apart, nil if they can be.
+func (p *Processes) Unseen() error {
+	if _, err := os.ReadDir(p.names.dir); err != nil {
+		return fmt.Errorf("the folders of the pods' logs, which tell the names of pods, are not to be read: %w", err)
+	}
+	if !p.SeeAll() {
+		return fmt.Errorf("in %s not all processes of the node are seen, as they are with hostPID", p.proc)
+	}
+	return nil
 }
 
 // hostPIDs is the inode of the first PID namespace of a machine, the same in every kernel (PROC_PID_INIT_INO).

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,12 @@ func TestSeeAll(t *testing.T) {
 		}
 		if got := p.SeeAll(); got != c.want {
 			t.Errorf("in %s all processes are seen: %t, want %t", c.namespace, got, c.want)
+		}
+		if err := p.Unseen(); (err == nil) != c.want {
+			t.Errorf("in %s pods cannot be told apart because %v", c.namespace, err)
+		}
+		if err := NewProcesses(proc, filepath.Join(proc, "none")).Unseen(); err == nil || !strings.Contains(err.Error(), "logs") {
+			t.Errorf("without logs pods cannot be told apart because %v", err)
 		}
 	}
 }

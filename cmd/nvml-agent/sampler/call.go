@@ -9,7 +9,7 @@ import (
 	"github.com/gpuscaler/gpuscaler/metrics/nvml"
 )
 
-// errHung is the end of a call that took too long. What it returned in the end is too old to be used.
+// errHung is the end of a call that took too long. What it returns in the end is too old to be used.
 var errHung = errors.New("the driver did not return in time")
 
 // line is one line of calls, each made when the one before has returned: that of a device, or that of listing.
@@ -32,9 +32,9 @@ func (l *line) free(ctx context.Context) bool {
 	}
 }
 
-// call makes a call of the library. One that hangs is reported at once and waited for until the context ends: there is
-// no way to end it, and to make another would only have two threads hang.
-func call[T any](ctx context.Context, s *Sampler, on *line, name string, f func() (T, error)) (T, error) {
+// call makes a call of the library on a line that is free. One that hangs is reported and left alone, since there is no
+// way to end it; the line is free again when it returns. To make another would only have two threads hang.
+func call[T any](s *Sampler, on *line, name string, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -59,7 +59,6 @@ func call[T any](ctx context.Context, s *Sampler, on *line, name string, f func(
 	on.stuck.Store(true)
 	s.Failed(name, ReasonHung)
 	s.Log.Info("The driver hangs in a call; what it concerns is not known until it returns", "call", name)
-	on.free(ctx)
 	return none, errHung
 }
 

@@ -21,6 +21,9 @@ type node struct {
 	mu      sync.Mutex
 	openErr error
 	listErr error
+	hangs   chan struct{} // listing does
+	lists   int
+	stop    func()
 	devices []*device
 	opened  int
 	closed  int
@@ -114,6 +117,7 @@ func (n *node) start(t *testing.T) *Sampler {
 		Log:       logr.Discard(),
 	})
 	ctx, stop := context.WithCancel(t.Context())
+	n.stop = stop
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -158,18 +162,24 @@ func (n *node) open() (nvml.Library, error) {
 func (n *node) Close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.closed++
 	for _, d := range n.devices {
 		if d.inside > 0 {
 			return errors.New("closed while a call is inside")
 		}
 	}
-	n.closed++
 	return nil
 }
 
 func (n *node) Devices() ([]nvml.Device, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.lists++
+	if hangs := n.hangs; hangs != nil {
+		n.mu.Unlock()
+		<-hangs
+		n.mu.Lock()
+	}
 	var all []nvml.Device
 	for _, d := range n.devices {
 		if d.fail[nvml.CallList] == nil {

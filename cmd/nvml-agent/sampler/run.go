@@ -15,7 +15,7 @@ func (s *Sampler) Run(ctx context.Context) {
 	var said string
 	opening := &line{}
 	for ctx.Err() == nil && opening.free(ctx) {
-		library, err := call(ctx, s, opening, nvml.CallInit, s.Open)
+		library, err := call(s, opening, nvml.CallInit, s.Open)
 		if err != nil {
 			s.reported(err)
 			if err.Error() != said && ctx.Err() == nil {
@@ -67,8 +67,8 @@ func (s *Sampler) serve(ctx context.Context, library nvml.Library) time.Duration
 	running := map[nvml.Info]context.CancelFunc{}
 	ticker := time.NewTicker(relist)
 	defer ticker.Stop()
-	for {
-		devices, err := call(ctx, s, listing, nvml.CallList, library.Devices)
+	for listing.free(ctx) {
+		devices, err := call(s, listing, nvml.CallList, library.Devices)
 		if ctx.Err() != nil {
 			return 0
 		}
@@ -87,9 +87,9 @@ func (s *Sampler) serve(ctx context.Context, library nvml.Library) time.Duration
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return 0
 		}
 	}
+	return 0
 }
 
 // follow starts to sample the devices that are new and, if the list is complete, ends it for those that are gone.

@@ -306,3 +306,48 @@ func TestAnotherPod(t *testing.T) {
 		}
 	})
 }
+
+// TestListingHangs wants the devices that are known to be sampled on, and no second list to be asked for.
+func TestListingHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{}
+		n.gpu(0)
+		s := n.start(t)
+		wait(time.Second / 2)
+		hangs := make(chan struct{})
+		n.set(func() { n.hangs = hangs })
+		wait(time.Minute)
+		n.set(func() {
+			if n.lists != 2 {
+				t.Errorf("it asked %d times, want once more while it hung", n.lists)
+			}
+			n.hangs = nil
+		})
+		if got := n.failed(nvml.CallList, ReasonHung); got != 1 || find(t, s, "GPU-0", "") == nil || !s.Up() {
+			t.Errorf("one hang counts %d times, and there is %+v", got, s.Series())
+		}
+		close(hangs)
+		n.gpu(1)
+		wait(relist)
+		if find(t, s, "GPU-1", "") == nil {
+			t.Error("after it returned a new device is not found")
+		}
+	})
+}
+
+// TestEndWhileACallHangs wants the end not to wait for it, and the library not to be closed under it.
+func TestEndWhileACallHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{}
+		d := n.gpu(0)
+		s := n.start(t)
+		wait(time.Second / 2)
+		n.set(func() { d.hang[nvml.CallMemory] = make(chan struct{}) })
+		wait(time.Minute)
+		n.stop()
+		wait(patience)
+		if _, closed := n.times(); s.Up() || closed != 0 {
+			t.Errorf("after the end it is up: %t, and the library was closed %d times", s.Up(), closed)
+		}
+	})
+}

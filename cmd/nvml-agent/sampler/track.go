@@ -115,7 +115,7 @@ func ask[T any](ctx context.Context, p *pass, name string, f func() (T, error)) 
 	if p.hung || ctx.Err() != nil {
 		return none, false
 	}
-	value, err := call(ctx, p.s, &p.t.line, name, f)
+	value, err := call(p.s, &p.t.line, name, f)
 	p.t.say(name, err)
 	switch {
 	case err == nil:
@@ -123,7 +123,7 @@ func ask[T any](ctx context.Context, p *pass, name string, f func() (T, error)) 
 		return value, true
 	case errors.Is(err, errHung):
 		p.hung = true
-	case !errors.Is(err, nvml.ErrUnavailable):
+	default:
 		p.s.reported(err)
 		p.lost = p.lost || lost(err)
 	}
