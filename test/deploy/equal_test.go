@@ -25,6 +25,7 @@ var choices = []struct {
 }{
 	{"cluster-wide", nil, system, ``},
 	{"single-namespace", nil, "default", `{watch: {namespaces: [default]}, prometheus: {url: ""}}`},
+	{"single-namespace", []string{"without-keda"}, "default", `{watch: {namespaces: [default]}, prometheus: {url: ""}, keda: false}`},
 	{"high-availability", nil, system, `replicas: 2`},
 	{"scale-down-order", nil, system, `scaleDownOrder: true`},
 	{"nvml-agent", nil, system, `nvmlAgent: {enabled: true}`},

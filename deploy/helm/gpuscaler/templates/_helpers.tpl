@@ -29,9 +29,11 @@ namespace: {{ .Release.Namespace }}
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [list, watch]
+{{- if .Values.keda }}
 - apiGroups: [keda.sh]
   resources: [scaledobjects]
   verbs: [list, watch]
+{{- end }}
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [patch]
