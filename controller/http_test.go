@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,8 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	coordinationv1 "k8s.io/api/coordination/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/gpuscaler/gpuscaler/policy"
@@ -106,17 +105,7 @@ func TestStandbyForwardsToTheLeader(t *testing.T) {
 	}))
 	defer leader.Close()
 	l := newLeases()
-	lead := func(identity string) {
-		seconds, now := int32(15), metav1.NowMicro()
-		lease := &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: "gpuscaler", Namespace: "system"},
-			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &identity, LeaseDurationSeconds: &seconds, RenewTime: &now},
-		}
-		if err := l.Tracker().Add(lease); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lead(Identity("other", strings.TrimPrefix(leader.URL, "http://")))
+	l.hold(t, Identity("other", strings.TrimPrefix(leader.URL, "http://"), ""))
 	b := electing(t, l, "me_1_127.0.0.1:1")
 	h := b.Handler()
 	if code, body := get(h, "/"); code != http.StatusServiceUnavailable {
@@ -143,6 +132,9 @@ func TestStandbyForwardsToTheLeader(t *testing.T) {
 	leader.Close()
 	if code, body := get(h, "/"); code != http.StatusBadGateway {
 		t.Errorf("%d %s with a dead leader, want 502", code, body)
+	}
+	if code, body := get(b.SecureHandler(&tls.Config{}), "/"); code != http.StatusServiceUnavailable || !strings.Contains(body, "serves the same way") {
+		t.Errorf("%d %s with a leader that serves without TLS only, want 503", code, body)
 	}
 }
 

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gpuscaler/gpuscaler/controller"
 	"github.com/gpuscaler/gpuscaler/metrics"
@@ -72,7 +76,7 @@ func askController(ctx context.Context, c *cluster, url string, params map[strin
 	}
 	body, err := request.Stream(ctx)
 	if err != nil {
-		return fmt.Errorf("asking the controller at %s: %w", url, err)
+		return unanswered(url, err)
 	}
 	defer body.Close()
 	text, err := io.ReadAll(io.LimitReader(body, maxMemory+1))
@@ -86,4 +90,26 @@ func askController(ctx context.Context, c *cluster, url string, params map[strin
 		return fmt.Errorf("reading the controller's reply: %w", err)
 	}
 	return nil
+}
+
+// plainToSecure is what Go's HTTPS server answers to an HTTP request.
+const plainToSecure = "Client sent an HTTP request to an HTTPS server"
+
+// unanswered says why the controller did not answer, and what to do about it where that is known.
+func unanswered(url string, err error) error {
+	if refused := apierrors.APIStatus(nil); errors.As(err, &refused) && refusedByGuard(refused.Status()) {
+		return fmt.Errorf("asking the controller at %s: this is its --secure-listen, which wants a bearer token, and the API server's service proxy passes none on; "+
+			"give the port of its --listen, if it has one", url)
+	}
+	return fmt.Errorf("asking the controller at %s: %w", url, err)
+}
+
+// refusedByGuard reports whether an answer is that of a server which wants TLS or a token. The API server's own has no causes.
+func refusedByGuard(status metav1.Status) bool {
+	if status.Details == nil {
+		return false
+	}
+	return slices.ContainsFunc(status.Details.Causes, func(c metav1.StatusCause) bool {
+		return strings.Contains(c.Message, plainToSecure) || strings.Contains(c.Message, "a bearer token is required")
+	})
 }
