@@ -5,7 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,7 +21,7 @@ func TestStandbyForwardsSecurely(t *testing.T) {
 		tokens = append(tokens, r.Header.Get("Authorization")+r.Header.Get("Cookie")+" "+r.Header.Get(forwarded))
 		_, _ = io.WriteString(w, "from the leader")
 	}))
-	leader.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes are refused here
+	leader.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // handshakes are refused here
 	leader.StartTLS()
 	defer leader.Close()
 	address := leader.Listener.Addr().String()

@@ -116,26 +116,36 @@ func TestGuard(t *testing.T) {
 		{"dashboard", nil, "GET", "/", []string{"Bearer good"}, 403, `cannot get path "/gpuscaler/"`},
 		{
 			"everybody may read the API server's own paths", func(r *reviewer) { r.rights["scraper get /api/v1/workloads"] = true },
-			"GET", "/api/v1/workloads?since=1h", []string{"Bearer good"}, 403, `cannot get path "/gpuscaler/api/v1/workloads"`,
+			"GET", "/api/v1/workloads?since=1h",
+			[]string{"Bearer good"},
+			403, `cannot get path "/gpuscaler/api/v1/workloads"`,
 		},
 		{
 			"reader", func(r *reviewer) { r.rights["scraper get /gpuscaler/api/v1/workloads"] = true },
-			"GET", "/api/v1/workloads", []string{"Bearer good"}, 200, "secret",
+			"GET", "/api/v1/workloads",
+			[]string{"Bearer good"},
+			200, "secret",
 		},
 		{"veto", func(r *reviewer) { r.denied = true }, "GET", "/metrics", []string{"Bearer good"}, 403, "Forbidden"},
 		{
 			"no answer on the token", func(r *reviewer) { r.fails["tokenreviews"] = errors.New("connection refused") },
-			"GET", "/metrics", []string{"Bearer good"}, 503, "connection refused",
+			"GET", "/metrics",
+			[]string{"Bearer good"},
+			503, "connection refused",
 		},
 		{
 			"no answer on the right", func(r *reviewer) { r.fails["subjectaccessreviews"] = errors.New("connection refused") },
-			"GET", "/metrics", []string{"Bearer good"}, 503, "connection refused",
+			"GET", "/metrics",
+			[]string{"Bearer good"},
+			503, "connection refused",
 		},
 		{
 			"may not ask", func(r *reviewer) {
 				r.fails["tokenreviews"] = apierrors.NewForbidden(schema.GroupResource{Resource: "tokenreviews"}, "", errors.New("no"))
 			},
-			"GET", "/metrics", []string{"Bearer good"}, 503, "deploy/rbac/secure-metrics",
+			"GET", "/metrics",
+			[]string{"Bearer good"},
+			503, "deploy/rbac/secure-metrics",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
