@@ -182,6 +182,7 @@ func TestWorkloadMetrics(t *testing.T) {
 		`gpuscaler_signal_value{namespace="ns",signal="running-requests",workload="a",workload_kind="Deployment"} 100`,
 		`gpuscaler_signal_target{namespace="ns",signal="running-requests",workload="a",workload_kind="Deployment"} 50`,
 		`gpuscaler_held{namespace="ns",reason="Paused",workload="a",workload_kind="Deployment"} 0`,
+		`gpuscaler_condition{namespace="ns",reason="Paused",workload="a",workload_kind="Deployment"} 0`,
 		`gpuscaler_decisions_total{reason="Paused"} 1`,
 		`gpuscaler_decisions_total{reason="ReadyForNewScale"} 1`,
 		`gpuscaler_scale_writes_total{result="dry_run"} 1`,
