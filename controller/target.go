@@ -83,8 +83,8 @@ type told struct {
 	noted reasonSet
 	// conditions are the reasons for Events that held at the last tick, and ever those that have held at any.
 	conditions, ever reasonSet
-	problems   string
-	rival      string
+	problems         string
+	rival            string
 }
 
 // see takes over what the cache shows now.
