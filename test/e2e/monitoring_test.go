@@ -27,7 +27,7 @@ func TestQueriesOfTheDashboard(t *testing.T) {
 	l := newLoad(100)
 	d := create(t, ns, "vision", 2, gpuAnnotations(), l)
 	create(t, ns, "broken", 1, map[string]string{"gpuscaler.io/enabled": "true", "gpuscaler.io/target.gpu-utilization": "500"}, newLoad(0))
-	create(t, ns, "blind", 1, gpuAnnotations("paused", "down", "target.queue-depth", "3"), newLoad(50))
+	create(t, ns, "blind", 1, gpuAnnotations("target.running-requests", "3"), newLoad(50)) // no engine
 	program := runs(t, ns, p.URL())
 	scrapesProgram(t, p, program)
 	d.waitReason(program, "WithinTolerance")
