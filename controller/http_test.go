@@ -198,3 +198,28 @@ func TestWorkloadMetrics(t *testing.T) {
 		}
 	}
 }
+
+// What an Event tells of is a metric too, also where it holds nothing back, and goes to 0 when it has passed.
+func TestConditionMetric(t *testing.T) {
+	b := newBed(t)
+	b.reader.set(policy.GPUUtilization, 100)
+	b.deploy("a", 2, asks(policy.GPUUtilization, "target.running-requests", "50"))
+	want := func(condition string) {
+		t.Helper()
+		_, body := get(b.Handler(), "/metrics")
+		const of = `{namespace="ns",reason="NoData",workload="a",workload_kind="Deployment"}`
+		if strings.Contains(body, "gpuscaler_held"+of) {
+			t.Error("NoData holds the workload back: this test shows nothing")
+		}
+		if !strings.Contains(body, "gpuscaler_condition"+of+" "+condition+"\n") {
+			t.Errorf("gpuscaler_condition of NoData is not %s in\n%s", condition, body)
+		}
+	}
+	if s := b.tick(0); s.Workloads[0].Decision.Desired != 4 {
+		t.Fatalf("wants %d, want a raise by the other signal", s.Workloads[0].Decision.Desired)
+	}
+	want("1")
+	b.reader.set(policy.RunningRequests, 50)
+	b.tick(1)
+	want("0")
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"k8s.io/client-go/kubernetes/fake"
@@ -138,7 +139,7 @@ func problems(query string, exposed map[string][]string) []string {
 
 // wrongMatcher returns what is wrong with a matcher of a metric with these labels: the label, or a value that it never has.
 func wrongMatcher(m *labels.Matcher, metric string, names []string) []string {
-	if m.Name == labels.MetricName {
+	if m.Name == model.MetricNameLabel {
 		return nil
 	}
 	if !slices.Contains(names, m.Name) {
