@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -330,6 +331,24 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("secure address in %q is %q, want %q", identity, got, want)
 		}
 	}
+}
+
+// Whoever wrote the Lease, an address to forward to is an IP address and a port.
+func FuzzAddresses(f *testing.F) {
+	for _, seed := range []string{"pod_1_10.0.0.1:8080", "pod_1_10.0.0.1:8443_10.0.0.1:8080", "pod_1_[::1]:8443_", "x_1_169.254.169.254:80_", "_____"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, identity string) {
+		for _, address := range []string{addressOf(identity), secureAddressOf(identity)} {
+			if address == "" {
+				continue
+			}
+			parsed, err := netip.ParseAddrPort(address)
+			if err != nil || parsed.Addr().IsLinkLocalUnicast() || parsed.Addr().IsUnspecified() || parsed.Addr().Zone() != "" {
+				t.Errorf("%q leads to %q", identity, address)
+			}
+		}
+	})
 }
 
 func TestOptionsTellEverythingThatIsWrong(t *testing.T) {

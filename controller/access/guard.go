@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -36,6 +37,8 @@ type Guard struct {
 	// users are the verdicts on tokens, by their digest: tokens themselves are not kept. rights are those on requests.
 	users, rights *cache.LRUExpireCache
 	turns         chan struct{}
+	// told is when it was logged last that the API server could not be asked, in nanoseconds since 1970.
+	told atomic.Int64
 }
 
 // New makes a Guard that asks by a client, which should have a rate limit of its own: whoever reaches the port can cause a review.
@@ -101,9 +104,13 @@ func (g *Guard) check(r *http.Request) *refusal {
 	return nil
 }
 
-// undecided refuses what could not be decided.
+// undecided refuses what could not be decided. It is logged once in 10 s: whoever reaches the port can cause it while the API server
+// is away.
 func (g *Guard) undecided(err error) *refusal {
-	g.log.Error(err, "A request could not be authorised and was refused")
+	now, told := time.Now().UnixNano(), g.told.Load()
+	if now-told >= int64(verdictAge) && g.told.CompareAndSwap(told, now) {
+		g.log.Error(err, "Requests cannot be authorised and are refused")
+	}
 	return &refusal{http.StatusServiceUnavailable, "The request cannot be authorised now: " + err.Error()}
 }
 

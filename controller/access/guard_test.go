@@ -250,4 +250,25 @@ func TestLog(t *testing.T) {
 	if strings.Contains(text, "Bearer") || strings.Contains(text, "poor") {
 		t.Errorf("a token is in the log:\n%s", text)
 	}
+	lines = nil
+	r.fails["tokenreviews"] = errors.New("connection refused")
+	for i := range 3 {
+		ask(h, "GET", "/metrics", fmt.Sprintf("Bearer other-%d", i))
+	}
+	if len(lines) != 1 || !strings.Contains(lines[0], "connection refused") {
+		t.Errorf("logged %q, want one line of an API server that does not answer", lines)
+	}
+}
+
+// Whatever the header is, a token is one that can be asked for.
+func FuzzBearer(f *testing.F) {
+	for _, seed := range []string{"Bearer a", "bearer  a ", "Bearer", "Basic a", "", "Bearer a b", "Bearer\ta"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		token, err := bearer(http.Header{"Authorization": {text}})
+		if (err == nil) == (token == "") || len(token) > maxToken || token != strings.TrimSpace(token) || !strings.Contains(text, token) {
+			t.Errorf("%q: token %q, %v", text, token, err)
+		}
+	})
 }

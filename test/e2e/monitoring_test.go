@@ -29,7 +29,7 @@ func TestQueriesOfTheDashboard(t *testing.T) {
 	create(t, ns, "broken", 1, map[string]string{"gpuscaler.io/enabled": "true", "gpuscaler.io/target.gpu-utilization": "500"}, newLoad(0))
 	create(t, ns, "blind", 1, gpuAnnotations("target.running-requests", "3"), newLoad(50)) // no engine
 	program := runs(t, ns, p.URL())
-	scrapesProgram(t, p, program)
+	scrapesProgram(t, p, program, "")
 	d.waitReason(program, "WithinTolerance")
 	l.SetLoad(200)
 	d.waitReplicas(4, 15*time.Second)
@@ -70,10 +70,11 @@ func TestQueriesOfTheDashboard(t *testing.T) {
 	tryAlerts(t, p)
 }
 
-// scrapesProgram lets a Prometheus scrape a controller with the labels that a ServiceMonitor gives its target.
-func scrapesProgram(t *testing.T, p *prom.Server, program *process) {
+// scrapesProgram lets a Prometheus scrape a controller with the labels that a ServiceMonitor gives its target, and with TLS and a token
+// unless that is empty.
+func scrapesProgram(t *testing.T, p *prom.Server, program *process, token string) {
 	t.Helper()
-	jobs := append(prom.DefaultJobs(), prom.Job{Name: "gpuscaler", Source: "gpuscaler", HonorLabels: true})
+	jobs := append(prom.DefaultJobs(), prom.Job{Name: "gpuscaler", Source: "gpuscaler", HonorLabels: true, Token: token})
 	if err := p.SetJobs(jobs); err != nil {
 		t.Fatal(err)
 	}

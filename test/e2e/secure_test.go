@@ -184,6 +184,15 @@ func TestSecureListen(t *testing.T) {
 		}
 	}
 
+	scrapesProgram(t, p, leader, scraper)
+	bed.WaitFor(t, 20*time.Second, "metrics in Prometheus", func() error {
+		samples, err := p.Query(t.Context(), `gpuscaler_current_replicas{job="gpuscaler",namespace="`+ns+`",workload="vision"} == 2`)
+		if err != nil {
+			return err
+		}
+		return bed.Want("series", len(samples), 1)
+	})
+
 	writePair(t, dir, 2)
 	for _, process := range []*process{leader, standby} {
 		bed.WaitFor(t, 25*time.Second, "the renewed certificate", func() error {
@@ -192,4 +201,18 @@ func TestSecureListen(t *testing.T) {
 		})
 	}
 	standby.wantSecure(t, "/", reader, http.StatusOK, "vision")
+}
+
+// Beside the secure port a plain one can be served to this host alone: kubectl port-forward reaches it, and the commands ask there.
+func TestPlainBesideSecure(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, false)
+	ns := namespace(t, "beside")
+	d := create(t, ns, "vision", 2, gpuAnnotations(), newLoad(100))
+	program := runs(t, ns, p.URL(), "--secure-listen", freeAddress(t))
+	d.waitReason(program, "WithinTolerance")
+	_, stderr, code := command(t, "plan", "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", cluster.viewer, "--controller-url", "http://"+program.listen)
+	if code != 0 || !strings.Contains(stderr, "History: from the running controller") {
+		t.Errorf("plan: code %d\n%s", code, stderr)
+	}
 }
