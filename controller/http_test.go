@@ -100,7 +100,7 @@ func TestHealth(t *testing.T) {
 func TestStandbyForwardsToTheLeader(t *testing.T) {
 	var hops []string
 	leader := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hops = append(hops, r.URL.Path+" "+r.Header.Get(forwarded))
+		hops = append(hops, r.URL.Path+" "+r.Header.Get(forwarded)+r.Header.Get("Authorization"))
 		_, _ = io.WriteString(w, "from the leader")
 	}))
 	defer leader.Close()
@@ -116,7 +116,7 @@ func TestStandbyForwardsToTheLeader(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	for _, path := range []string{"/", "/api/v1/workloads", "/api/v1/workloads/ns/a"} {
-		if code, body := get(h, path); code != http.StatusOK || body != "from the leader" {
+		if code, body := get(h, path, "Authorization", "Bearer secret"); code != http.StatusOK || body != "from the leader" {
 			t.Errorf("%s: %d %q, want the leader's answer", path, code, body)
 		}
 		if code, _ := get(h, path, forwarded, "1"); code != http.StatusServiceUnavailable {
@@ -124,7 +124,7 @@ func TestStandbyForwardsToTheLeader(t *testing.T) {
 		}
 	}
 	if len(hops) != 3 || hops[0] != "/ 1" {
-		t.Errorf("the leader saw %q, want three marked requests", hops)
+		t.Errorf("the leader saw %q, want three marked requests without credentials", hops)
 	}
 	if code, _ := get(h, "/metrics"); code != http.StatusOK {
 		t.Errorf("/metrics of a standby answers %d", code)

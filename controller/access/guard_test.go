@@ -44,7 +44,7 @@ func newReviewer() *reviewer {
 		Clientset: fake.NewClientset(), fails: map[string]error{},
 		tokens: map[string]authenticationv1.UserInfo{
 			"good": {Username: "scraper", UID: "u1", Groups: []string{"g1", "g2"}, Extra: map[string]authenticationv1.ExtraValue{"k": {"v"}}},
-			"poor": {Username: "nobody"},
+			"poor": {Username: "nobody"}, "expired": {Username: "scraper"},
 		},
 		rights: map[string]bool{"scraper get /metrics": true},
 	}
@@ -64,7 +64,7 @@ func (r *reviewer) review(action clienttesting.Action) (bool, runtime.Object, er
 	switch review := action.(clienttesting.CreateAction).GetObject().DeepCopyObject().(type) {
 	case *authenticationv1.TokenReview:
 		r.asked = append(r.asked, "token "+review.Spec.Token)
-		review.Status.User, review.Status.Authenticated = r.tokens[review.Spec.Token], r.tokens[review.Spec.Token].Username != ""
+		review.Status.User, review.Status.Authenticated = r.tokens[review.Spec.Token], r.tokens[review.Spec.Token].Username != "" && review.Spec.Token != "expired"
 		return true, review, nil
 	case *authorizationv1.SubjectAccessReview:
 		a := review.Spec.NonResourceAttributes
@@ -111,6 +111,7 @@ func TestGuard(t *testing.T) {
 		{"two tokens", nil, "GET", "/metrics", []string{"Bearer good", "Bearer good"}, 401, "bearer token is required"},
 		{"long token", nil, "GET", "/metrics", []string{"Bearer " + strings.Repeat("x", maxToken+1)}, 401, "16385 bytes, and at most 16384"},
 		{"unknown token", nil, "GET", "/metrics", []string{"Bearer bad"}, 401, "does not accept the bearer token"},
+		{"known and not accepted", nil, "GET", "/metrics", []string{"Bearer expired"}, 401, "does not accept the bearer token"},
 		{"no right", nil, "GET", "/metrics", []string{"Bearer poor"}, 403, `user "nobody" cannot get path "/metrics"`},
 		{"other verb", nil, "POST", "/metrics", []string{"Bearer good"}, 403, `user "scraper" cannot post path "/metrics"`},
 		{"dashboard", nil, "GET", "/", []string{"Bearer good"}, 403, `cannot get path "/gpuscaler/"`},
