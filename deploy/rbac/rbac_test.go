@@ -31,9 +31,14 @@ var writes = map[string][]string{
 		shards("update configmaps gpuscaler-checkpoint-"),
 		"create configmaps", "create leases.coordination.k8s.io", "update leases.coordination.k8s.io gpuscaler",
 	))),
+	"ClusterRole gpuscaler-dashboard-reader":     nil,
 	"ClusterRole gpuscaler-least-busy":           {"patch pods"},
+	"ClusterRole gpuscaler-metrics-scraper":      nil,
 	"ClusterRole gpuscaler-prometheus-discovery": nil,
-	"ClusterRole gpuscaler-viewer":               nil,
+	"ClusterRole gpuscaler-secure-metrics": {
+		"create subjectaccessreviews.authorization.k8s.io", "create tokenreviews.authentication.k8s.io",
+	},
+	"ClusterRole gpuscaler-viewer": nil,
 }
 
 // shards are grants for each part of the checkpoint; the controller has 16.
@@ -126,8 +131,8 @@ func TestBindings(t *testing.T) {
 			check(binding.Name, binding.RoleRef, binding.Subjects)
 		}
 	}
-	if bound != 4 {
-		t.Errorf("found %d bindings, want 4", bound)
+	if bound != 5 {
+		t.Errorf("found %d bindings, want 5", bound)
 	}
 }
 
