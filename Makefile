@@ -15,6 +15,8 @@ export GOFLAGS ?= -buildvcs=false
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
+comma := ,
+
 # How long each fuzz target runs, and how often each benchmark.
 FUZZTIME ?= 1m
 COUNT    ?= 6
@@ -109,6 +111,49 @@ lint: $(TOOLS) ## Check style, imports, formatting and tidiness of the modules; 
 	go mod tidy -diff
 	cd test && go mod tidy -e -diff
 	cd test/tools && go mod tidy -diff
+
+##@ Ship
+
+# How programs are built that leave this machine: without its paths, without
+# symbols, and with nothing that changes from one build to the next, so that
+# anyone can build the same bytes again from VERSION and the same Go.
+SHIPPED = -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+# The date of what is packed: the last commit's.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+# bin/dist/PROGRAM_OS_ARCH is a folder with the program for that platform and
+# what has to be passed on with it. cgo, where a program needs it, takes the
+# compiler of that architecture.
+words    = $(subst _, ,$(notdir $@))
+platform = GOOS=$(word 2,$(words)) GOARCH=$(word 3,$(words))
+
+.PHONY: force
+bin/dist/gpuscaler_%: force
+	rm -rf $@
+	$(platform) go build $(SHIPPED) -o $@/ ./cmd/gpuscaler
+	cp LICENSE $@/
+	cd test && go run ./notices -platform $(word 2,$(words))/$(word 3,$(words)) ./cmd/gpuscaler >../$@/THIRD-PARTY-NOTICES
+	chmod -R u=rwX,go=rX $@
+
+PLATFORMS ?= linux/$(shell go env GOARCH)
+
+.PHONY: image
+image: $(foreach p,$(subst $(comma), ,$(PLATFORMS)),bin/dist/gpuscaler_$(subst /,_,$p)) ## Build the controller's image with docker, podman or buildah (PLATFORMS=linux/amd64,linux/arm64)
+	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PLATFORMS=$(PLATFORMS) deploy/image/build.sh gpuscaler deploy/image/Dockerfile
+
+RELEASED := gpuscaler_linux_amd64 gpuscaler_linux_arm64 gpuscaler_darwin_amd64 gpuscaler_darwin_arm64 \
+	gpuscaler_windows_amd64 gpuscaler_windows_arm64
+
+.PHONY: release-version
+release-version:
+	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$$ ]] || \
+		{ echo 'VERSION=$(VERSION): a release is named as v1.2.3 or v1.2.3-rc.1; make release VERSION=v1.2.3' >&2; exit 1; }
+
+.PHONY: release
+release: release-version $(TOOLS) $(RELEASED:%=bin/dist/%) ## Pack the programs for all platforms into bin/release (VERSION=v1.2.3)
+	cd test && go run ./release -version $(VERSION) -date $(SOURCE_DATE_EPOCH) -sbom ../bin/cyclonedx-gomod -to ../bin/release $(RELEASED:%=../bin/dist/%)
+	cd bin/release && ls -l && cat SHA256SUMS
 
 ##@ Develop
 
