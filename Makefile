@@ -115,35 +115,60 @@ lint: $(TOOLS) ## Check style, imports, formatting and tidiness of the modules; 
 ##@ Ship
 
 # How programs are built that leave this machine: without its paths, without
-# symbols, and with nothing that changes from one build to the next, so that
-# anyone can build the same bytes again from VERSION and the same Go.
-SHIPPED = -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
-
-# The date of what is packed: the last commit's.
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+# symbols, and with nothing that changes from one build to the next. Who builds
+# the same source with the same VERSION and the same Go gets the same bytes.
+SHIPPED = -s -w -X main.version=$(VERSION)
 
 # bin/dist/PROGRAM_OS_ARCH is a folder with the program for that platform and
-# what has to be passed on with it. cgo, where a program needs it, takes the
-# compiler of that architecture.
+# what is to be passed on with it.
 words    = $(subst _, ,$(notdir $@))
-platform = GOOS=$(word 2,$(words)) GOARCH=$(word 3,$(words))
+os       = $(word 2,$(words))
+arch     = $(word 3,$(words))
 
 .PHONY: force
 bin/dist/gpuscaler_%: force
 	rm -rf $@
-	$(platform) go build $(SHIPPED) -o $@/ ./cmd/gpuscaler
-	cp LICENSE $@/
-	cd test && go run ./notices -platform $(word 2,$(words))/$(word 3,$(words)) ./cmd/gpuscaler >../$@/THIRD-PARTY-NOTICES
-	chmod -R u=rwX,go=rX $@
+	GOOS=$(os) GOARCH=$(arch) go build -trimpath -buildvcs=false -ldflags '$(SHIPPED)' -o $@/ ./cmd/gpuscaler
+	$(call pass-on,./cmd/gpuscaler)
 
+# Of the driver's functions some are missing in most drivers, so they are looked
+# for when they are called, also where linkers do it at the start by default.
+# cgo takes a stray nvml.h in the folder for temporary files for go-nvml's own.
+bin/dist/nvml-agent_%: force
+	rm -rf $@
+	@mkdir -p bin/tmp
+	TMPDIR=$(abspath bin/tmp) CGO_ENABLED=1 CC=$(compiler) GOOS=$(os) GOARCH=$(arch) \
+		go build -trimpath -buildvcs=false -ldflags '$(SHIPPED) -extldflags=-Wl,-z,lazy' -o $@/ ./cmd/nvml-agent
+	$(call pass-on,-cgo ./cmd/nvml-agent)
+
+# The C compiler for an architecture: this machine's own, or Debian's for the other.
+compiler = $(if $(filter $(arch),$(shell go env GOHOSTARCH)),gcc,$(if $(filter arm64,$(arch)),aarch64,x86_64)-linux-gnu-gcc)
+
+define pass-on
+cp LICENSE $@/
+cd test && go run ./notices -platform $(os)/$(arch) $1 >../$@/THIRD-PARTY-NOTICES
+chmod -R u=rwX,go=rX $@
+endef
+
+# The date of what is packed: the last commit's.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+# What images are for: linux/amd64, linux/arm64, or both with a comma between.
 PLATFORMS ?= linux/$(shell go env GOARCH)
+targets    = $(foreach p,$(subst $(comma), ,$(PLATFORMS)),bin/dist/$1_$(subst /,_,$p))
+build-image = VERSION='$(VERSION)' SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PLATFORMS=$(PLATFORMS) deploy/image/build.sh
 
 .PHONY: image
-image: $(foreach p,$(subst $(comma), ,$(PLATFORMS)),bin/dist/gpuscaler_$(subst /,_,$p)) ## Build the controller's image with docker, podman or buildah (PLATFORMS=linux/amd64,linux/arm64)
-	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PLATFORMS=$(PLATFORMS) deploy/image/build.sh gpuscaler deploy/image/Dockerfile
+image: $(call targets,gpuscaler) ## Build the controller's image with docker, podman or buildah (VERSION, PLATFORMS=linux/amd64,linux/arm64)
+	$(build-image) gpuscaler deploy/image/Dockerfile
 
-RELEASED := gpuscaler_linux_amd64 gpuscaler_linux_arm64 gpuscaler_darwin_amd64 gpuscaler_darwin_arm64 \
-	gpuscaler_windows_amd64 gpuscaler_windows_arm64
+.PHONY: image-agent
+image-agent: $(call targets,nvml-agent) ## Build the image of nvml-agent, likewise (needs gcc, and pulls a base image)
+	$(build-image) nvml-agent deploy/image/nvml-agent.Dockerfile
+
+# The agent is released for those architectures that there is a C compiler for.
+RELEASED := $(foreach os,linux darwin windows,$(foreach arch,amd64 arm64,gpuscaler_$(os)_$(arch))) \
+	$(foreach arch,amd64 arm64,$(if $(and $(wildcard cmd/nvml-agent),$(shell command -v $(compiler))),nvml-agent_linux_$(arch)))
 
 .PHONY: release-version
 release-version:
@@ -153,7 +178,11 @@ release-version:
 .PHONY: release
 release: release-version $(TOOLS) $(RELEASED:%=bin/dist/%) ## Pack the programs for all platforms into bin/release (VERSION=v1.2.3)
 	cd test && go run ./release -version $(VERSION) -date $(SOURCE_DATE_EPOCH) -sbom ../bin/cyclonedx-gomod -to ../bin/release $(RELEASED:%=../bin/dist/%)
-	cd bin/release && ls -l && cat SHA256SUMS
+	@cat bin/release/SHA256SUMS
+
+.PHONY: vulncheck
+vulncheck: $(TOOLS) ## Look for known vulnerabilities in what the programs call (needs the network)
+	bin/govulncheck ./...
 
 ##@ Develop
 

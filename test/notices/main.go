@@ -31,15 +31,20 @@ func main() {
 func run(ctx context.Context, args []string, to io.Writer) error {
 	flags := flag.NewFlagSet("notices", flag.ContinueOnError)
 	platform := flags.String("platform", runtime.GOOS+"/"+runtime.GOARCH, "the program's operating system and architecture")
+	cgo := flags.Bool("cgo", false, "the program is built with cgo")
 	dir := flags.String("C", "..", "the folder of the program's module")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	goos, goarch, ok := strings.Cut(*platform, "/")
 	if !ok || flags.NArg() != 1 {
-		return errors.New("usage: notices [-platform OS/ARCH] PACKAGE")
+		return errors.New("usage: notices [-platform OS/ARCH] [-cgo] PACKAGE")
 	}
-	modules, err := linked(ctx, *dir, goos, goarch, flags.Arg(0))
+	env := []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}
+	if *cgo {
+		env[2] = "CGO_ENABLED=1"
+	}
+	modules, err := linked(ctx, *dir, env, flags.Arg(0))
 	if err != nil {
 		return err
 	}

@@ -37,16 +37,15 @@ type listed struct {
 	}
 }
 
-// linked returns the modules whose packages a program for that platform contains, in the order of their names, without the
-// program's own. Package main of dir's module is named as the go command names it.
-func linked(ctx context.Context, dir, goos, goarch, program string) ([]module, error) {
+// linked returns the modules whose packages a program of the module in dir contains, in the order of their names, without that
+// module itself. The program is a package as the go command takes it, and env says what it is built for.
+func linked(ctx context.Context, dir string, env []string, program string) ([]module, error) {
 	goroot, err := goCommand(ctx, dir, nil, "env", "GOROOT", "GOVERSION")
 	if err != nil {
 		return nil, err
 	}
 	root, version, _ := strings.Cut(strings.TrimSpace(string(goroot)), "\n")
-	out, err := goCommand(ctx, dir, []string{"GOOS=" + goos, "GOARCH=" + goarch},
-		"list", "-deps", "-json=Dir,Standard,Module", program)
+	out, err := goCommand(ctx, dir, env, "list", "-deps", "-json=Dir,Standard,Module", program)
 	if err != nil {
 		return nil, err
 	}
