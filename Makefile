@@ -121,9 +121,9 @@ SHIPPED = -s -w -X main.version=$(VERSION)
 
 # bin/dist/PROGRAM_OS_ARCH is a folder with the program for that platform and
 # what is to be passed on with it.
-words    = $(subst _, ,$(notdir $@))
-os       = $(word 2,$(words))
-arch     = $(word 3,$(words))
+words = $(subst _, ,$(notdir $@))
+os    = $(word 2,$(words))
+arch  = $(word 3,$(words))
 
 .PHONY: force
 bin/dist/gpuscaler_%: force
@@ -155,11 +155,15 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # What images are for: linux/amd64, linux/arm64, or both with a comma between.
 PLATFORMS ?= linux/$(shell go env GOARCH)
-targets    = $(foreach p,$(subst $(comma), ,$(PLATFORMS)),bin/dist/$1_$(subst /,_,$p))
-build-image = VERSION='$(VERSION)' SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PLATFORMS=$(PLATFORMS) deploy/image/build.sh
+targets = $(foreach p,$(subst $(comma), ,$(PLATFORMS)),bin/dist/$1_$(subst /,_,$p))
+
+# What comes before the names of images: deploy/ has them there.
+REGISTRY ?= ghcr.io/gpuscaler/
+
+build-image = VERSION='$(VERSION)' REGISTRY=$(REGISTRY) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PLATFORMS=$(PLATFORMS) deploy/image/build.sh
 
 .PHONY: image
-image: $(call targets,gpuscaler) ## Build the controller's image with docker, podman or buildah (VERSION, PLATFORMS=linux/amd64,linux/arm64)
+image: $(call targets,gpuscaler) ## Build the controller's image with docker, podman or buildah (VERSION, REGISTRY, PLATFORMS=linux/amd64,linux/arm64)
 	$(build-image) gpuscaler deploy/image/Dockerfile
 
 .PHONY: image-agent

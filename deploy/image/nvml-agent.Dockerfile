@@ -29,6 +29,7 @@ ARG TARGETARCH
 ARG VERSION=dev
 LABEL org.opencontainers.image.title="nvml-agent" \
       org.opencontainers.image.description="GPU metrics of a node for gpuscaler" \
+      org.opencontainers.image.source="https://github.com/gpuscaler/gpuscaler" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 # What NVIDIA's container runtime looks at: all GPUs of the node, and of the
