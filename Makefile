@@ -223,8 +223,9 @@ bench-base: bench ## Run the benchmarks and keep the result for later comparison
 .PHONY: tools
 tools: $(TOOLS) ## Build the pinned tools (test/tools/go.mod) into bin/; other targets do it when needed
 
+# -trimpath, because the lists of a release name the checksum of the tool that made them.
 $(TOOLS):
 	@echo 'building the tools: about two minutes the first time'
 	@mkdir -p bin && rm -f bin/tools-*
-	cd test/tools && go build -o ../../bin/ tool
+	cd test/tools && go build -trimpath -o ../../bin/ tool
 	@touch $@
