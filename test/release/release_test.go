@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -194,6 +195,18 @@ func TestRefused(t *testing.T) {
 	} {
 		if err := run(t.Context(), c.args); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got error %v, want one with %q", c.args, err, c.want)
+		}
+	}
+}
+
+// TestVersion has the Makefile refuse what is no version before anything is built.
+func TestVersion(t *testing.T) {
+	for version, allowed := range map[string]bool{
+		"v1.2.3": true, "v0.10.0-rc.1": true, "1.2.3": false, "v1.2": false, "v1.2.3_linux": false, "f50d7d6-dirty": false, "v1.2.3/..": false,
+	} {
+		out, err := exec.CommandContext(t.Context(), "make", "-C", "../..", "release-version", "VERSION="+version).CombinedOutput()
+		if (err == nil) != allowed || !allowed && !strings.Contains(string(out), "VERSION="+version+": a release is named as v1.2.3") {
+			t.Errorf("%s: got error %v and\n%s\nwant it allowed: %t", version, err, out, allowed)
 		}
 	}
 }
