@@ -12,15 +12,6 @@ import (
 // maxParts bounds the lists in a value: more is not a policy but an attack or a mistake.
 const maxParts = 32
 
-func oneOf(value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
-	}
-	return fmt.Errorf("is not allowed: give %s", strings.Join(allowed, " or "))
-}
-
 // whole reads a whole number written in plain digits.
 func whole(to *int, value string, least int) error {
 	n, err := strconv.ParseUint(value, 10, 31)
@@ -80,14 +71,6 @@ func tolerance(to *float64, value string) error {
 		v = m * 0.001
 	}
 	*to = v
-	return nil
-}
-
-func selectPolicy(to *SelectPolicy, value string) error {
-	if err := oneOf(value, "max", "min", "disabled"); err != nil {
-		return err
-	}
-	*to = map[string]SelectPolicy{"max": MaxChange, "min": MinChange, "disabled": Disabled}[value]
 	return nil
 }
 
