@@ -32,8 +32,10 @@ type Allowed struct {
 	Kind Kind
 	// Words are allowed whatever the kind is; of a WordKind nothing else is.
 	Words []string
-	// Least and Most are the ends of a whole number, or of a duration in nanoseconds.
+	// Least and Most are the ends of a number; those of a duration, and of the period of a policy, are in nanoseconds.
 	Least, Most int64
+	// Parts is how many parts a list may have.
+	Parts int
 
 	read func(s *Spec, signal Signal, value string) error
 }
@@ -82,12 +84,16 @@ func (a Allowed) or(word string, set func(*Spec)) Allowed {
 
 // fraction allows tolerances.
 func fraction(to func(*Spec) *float64) Allowed {
-	return Allowed{Kind: ToleranceKind, read: func(s *Spec, _ Signal, v string) error { return tolerance(to(s), v) }}
+	return Allowed{Kind: ToleranceKind, Most: maxTolerance, read: func(s *Spec, _ Signal, v string) error {
+		return tolerance(to(s), v)
+	}}
 }
 
 // scalingPolicies allows lists of policies.
 func scalingPolicies(to func(*Spec) *[]ScalingPolicy) Allowed {
-	return Allowed{Kind: PoliciesKind, read: func(s *Spec, _ Signal, v string) error { return policies(to(s), v) }}
+	return Allowed{Kind: PoliciesKind, Least: int64(minPeriod), Most: int64(maxPeriod), Parts: maxParts, read: func(s *Spec, _ Signal, v string) error {
+		return policies(to(s), v)
+	}}
 }
 
 // selecting allows the ways to choose among policies.

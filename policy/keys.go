@@ -24,11 +24,16 @@ type Key struct {
 func Keys() []Key { return slices.Clone(keys) }
 
 const (
-	// maxWindow and maxPeriod are HPA's limits (validation of stabilizationWindowSeconds and periodSeconds).
-	maxWindow = time.Hour
-	maxPeriod = 30 * time.Minute
+	// maxWindow, minPeriod and maxPeriod are HPA's limits (validation of stabilizationWindowSeconds and periodSeconds).
+	maxWindow            = time.Hour
+	minPeriod, maxPeriod = time.Second, 30 * time.Minute
 	// maxDuration bounds all other durations: longer ones are typing errors.
 	maxDuration = 7 * 24 * time.Hour
+	// maxValue is the largest target or threshold.
+	maxValue = maxReading / 1000
+	// maxTolerance is a fraction.
+	maxTolerance = 100
+	maxPort      = 65535
 )
 
 var keys = []Key{
@@ -47,11 +52,11 @@ var keys = []Key{
 	},
 	{
 		"target.<signal>", "number in the signal's unit", "–", "target tracking: average per ready replica",
-		Allowed{Kind: TargetKind, read: parseTarget},
+		Allowed{Kind: TargetKind, Most: maxValue, read: parseTarget},
 	},
 	{
 		"steps.<signal>", `"<30:-1, >85:+2, >95:+50%"`, "–", "step scaling: the most extreme band that matches",
-		Allowed{Kind: StepsKind, read: parseSteps},
+		Allowed{Kind: StepsKind, Most: maxValue, Parts: maxParts, read: parseSteps},
 	},
 	{
 		"query.<signal>", "name of a query", "–", "a custom signal by a query that the administrator named",
@@ -111,7 +116,7 @@ var keys = []Key{
 	},
 	{
 		"schedule", `"Mon-Fri 08:00-20:00 Europe/Berlin min=4 max=16; Sat,Sun 22:00-06:00 UTC min=2"`, "–", "bounds by time",
-		Allowed{Kind: ScheduleKind, read: parseSchedule},
+		Allowed{Kind: ScheduleKind, Parts: maxParts, read: parseSchedule},
 	},
 	{
 		"paused", `"true", "up" or "down"`, "–", "stop all, or stop one direction",
@@ -132,7 +137,7 @@ var keys = []Key{
 	},
 	{
 		"scrape", `"8000/metrics"`, "–", "read engine signals straight from the pods at this port and path; the engine classes know theirs",
-		Allowed{Kind: ScrapeKind, read: parseScrape},
+		Allowed{Kind: ScrapeKind, Least: 1, Most: maxPort, read: parseScrape},
 	},
 }
 
@@ -142,7 +147,7 @@ func parseTarget(s *Spec, signal Signal, value string) error {
 	if builtin && !info.Targetable {
 		return fmt.Errorf("cannot be a target, because latency does not fall in proportion when replicas rise: use %ssteps.%s", Prefix, signal)
 	}
-	limit, allowed := maxReading/1000, "a number above 0"
+	limit, allowed := float64(maxValue), "a number above 0"
 	if info.Max > 0 {
 		limit, allowed = info.Max, fmt.Sprintf("a number above 0 and at most %v (%s)", info.Max, info.Unit)
 	} else if info.Unit != "" {
@@ -216,7 +221,7 @@ func parseScrape(s *Spec, _ Signal, value string) error {
 	const allowed = `is not allowed: give a port from 1 to 65535 and a path, as in "8000/metrics"`
 	port, path, found := strings.Cut(value, "/")
 	var n int
-	if !found || whole(&n, port, 1) != nil || n > 65535 || !isPath(path) {
+	if !found || whole(&n, port, 1) != nil || n > maxPort || !isPath(path) {
 		return errors.New(allowed)
 	}
 	s.Scrape = Scrape{Port: n, Path: "/" + path}

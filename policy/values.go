@@ -63,7 +63,7 @@ func tolerance(to *float64, value string) error {
 	if percent {
 		v /= 100
 	}
-	if err != nil || v > 100 {
+	if err != nil || v > maxTolerance {
 		return errors.New(`is not allowed: give a fraction such as "0.1" or a percentage such as "10%", not negative`)
 	}
 	// The HPA reckons with thousandths: the same digits divided can be another float, and then its ends differ.
@@ -109,7 +109,7 @@ func scalingPolicy(text string) (ScalingPolicy, error) {
 	if !ok || whole(&p.Value, strings.TrimSpace(digits), 1) != nil {
 		return p, fmt.Errorf(`has the amount %q: give a whole number of at least 1 with "pods" or "%%"`, short(amount))
 	}
-	if err := duration(&p.Period, period, time.Second, maxPeriod); err != nil {
+	if err := duration(&p.Period, period, minPeriod, maxPeriod); err != nil {
 		return p, fmt.Errorf("has the period %q, which %w", short(period), err)
 	}
 	return p, nil
