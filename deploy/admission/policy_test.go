@@ -17,6 +17,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite policy.yaml")
 
+// What is wrong with the value of a signal's target or steps.
+var (
+	targets = []string{"wrongTargets", "smallTargets"}
+	steps   = []string{"wrongBands", "longSteps", "doubled", "overlapping"}
+)
+
 // families are the variables that list what is wrong, by validation.
 var families = [][]string{
 	{"unknown"},
@@ -24,12 +30,10 @@ var families = [][]string{
 	{"wrongWholes"},
 	{"wrongDurations"},
 	{"wrongTolerances"},
-	{"wrongTargets", "smallTargets"},
+	targets,
 	{"replacedSignals", "wrongSignals", "wrongQueries"},
-	{"longLists"},
-	{"wrongBands"},
-	{"doubled", "overlapping"},
-	{"wrongPolicies", "wrongAmounts", "wrongPeriods"},
+	steps,
+	{"longPolicies", "wrongPolicies", "wrongAmounts", "wrongPeriods"},
 	{"longSchedules", "wrongSpans", "wrongDays", "wrongTimes", "wrongBounds"},
 	{"wrongWakes", "podWakes"},
 	{"wrongScrapes"},
@@ -70,27 +74,28 @@ func functions(t *testing.T) template.FuncMap {
 	said := func(name, value string) string { return message(t, map[string]string{name: value}, name) }
 	row := func(name string) policy.Allowed { return find(t, name).Allowed }
 	return template.FuncMap{
-		"prefix":      func() string { return policy.Prefix },
-		"key":         func(name string) string { return policy.Prefix + name },
-		"fixed":       func() []policy.Key { return slices.DeleteFunc(policy.Keys(), perSignal) },
-		"stems":       stems,
-		"kind":        kind,
-		"keys":        keysOf,
-		"list":        list,
-		"signalNames": signalNames,
-		"wordsToo":    wordsToo,
-		"signals":     policy.Signals,
-		"plain":       func() []policy.Problem { return plain(t) },
-		"parts":       func(name string) int { return row(name).Parts },
-		"largest":     func(name string) int64 { return row(name).Most },
-		"shortest":    func(name string) string { return duration(row(name).Least) },
-		"longest":     func(name string) string { return duration(row(name).Most) },
-		"duration":    duration,
-		"digits":      digits,
-		"families":    func() [][]string { return families },
-		"join":        strings.Join,
-		"cel":         literal,
-		"message":     said,
+		"prefix":         func() string { return policy.Prefix },
+		"key":            func(name string) string { return policy.Prefix + name },
+		"fixed":          func() []policy.Key { return slices.DeleteFunc(policy.Keys(), perSignal) },
+		"stems":          stems,
+		"kind":           kind,
+		"keys":           keysOf,
+		"list":           list,
+		"signalNames":    signalNames,
+		"wordsToo":       wordsToo,
+		"signals":        policy.Signals,
+		"plain":          func() []policy.Problem { return plain(t) },
+		"parts":          func(name string) int { return row(name).Parts },
+		"largest":        func(name string) int64 { return row(name).Most },
+		"shortest":       func(name string) string { return duration(row(name).Least) },
+		"longest":        func(name string) string { return duration(row(name).Most) },
+		"duration":       duration,
+		"digits":         digits,
+		"families":       func() [][]string { return families },
+		"signalFamilies": func() []string { return slices.Concat(targets, steps) },
+		"join":           strings.Join,
+		"cel":            literal,
+		"message":        said,
 		"marked": func(name, value, marker, by string) string {
 			before, after := cut(t, said(name, value), marker)
 			return before + by + strings.ReplaceAll(after, marker, by)
@@ -217,7 +222,7 @@ func wordsToo() []policy.Key {
 func duration(ns int64) string { return time.Duration(ns).String() }
 
 // digits is the regular expression of a decimal number with so many digits before the point at most, beside leading zeros.
-func digits(n int) string { return `(0*[0-9]{1,` + strconv.Itoa(n) + `}\.?[0-9]*|\.[0-9]+)` }
+func digits(n int) string { return `(0*[0-9]{1,` + strconv.Itoa(n) + `}(\.[0-9]*)?|\.[0-9]+)` }
 
 // literal writes a string in CEL.
 func literal(text string) string {
