@@ -34,7 +34,7 @@ var families = [][]string{
 	{"replacedSignals", "wrongSignals", "wrongQueries"},
 	steps,
 	{"longPolicies", "wrongPolicies", "wrongAmounts", "wrongPeriods"},
-	{"longSchedules", "wrongSpans", "wrongDays", "wrongTimes", "wrongBounds"},
+	{"longSchedules", "shortSpans", "wrongDays", "wrongTimes", "wrongBounds"},
 	{"wrongWakes", "podWakes"},
 	{"wrongScrapes"},
 	{"crossedBounds", "missing", "missingForZero", "unknownSignals", "missingForWake"},
