@@ -19,25 +19,29 @@ import (
 
 const manifest = "../../deploy/admission/policy.yaml"
 
-// deployments are those of the one namespace that all tests share.
-var deployments typed.DeploymentInterface
+// What all tests share.
+var (
+	cluster     *bed.Bed
+	deployments typed.DeploymentInterface // of one namespace
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	b, err := bed.Start(ctx, bed.Options{})
+	var err error
+	cluster, err = bed.Start(ctx, bed.Options{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starting the cluster:", err)
 		return 1
 	}
 	defer func() {
-		if err := b.Stop(); err != nil {
+		if err := cluster.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stopping the cluster:", err)
 		}
 	}()
-	if err := prepare(ctx, b); err != nil {
+	if err := prepare(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "preparing the cluster:", err)
 		return 1
 	}
@@ -51,12 +55,12 @@ var ofBefore = map[string]map[string]string{
 }
 
 // prepare creates Deployments with mistakes, then the policy, and waits until it acts.
-func prepare(ctx context.Context, b *bed.Bed) error {
-	namespace, err := b.Namespace(ctx, "admission")
+func prepare(ctx context.Context) error {
+	namespace, err := cluster.Namespace(ctx, "admission")
 	if err != nil {
 		return err
 	}
-	deployments = b.Client().AppsV1().Deployments(namespace)
+	deployments = cluster.Client().AppsV1().Deployments(namespace)
 	for name, annotations := range ofBefore {
 		if _, err := deployments.Create(ctx, deployment(name, ours(annotations)), metav1.CreateOptions{}); err != nil {
 			return err
@@ -66,7 +70,7 @@ func prepare(ctx context.Context, b *bed.Bed) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Apply(ctx, text); err != nil {
+	if err := cluster.Apply(ctx, text); err != nil {
 		return err
 	}
 	return bed.Until(ctx, func() (bool, error) { return refused(ctx, ours(map[string]string{"colour": "green"})) != nil, nil })

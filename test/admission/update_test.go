@@ -26,16 +26,25 @@ func TestOfBefore(t *testing.T) {
 		{"one mistake less", "two-mistakes", map[string]*string{"colour": nil}, ""},
 		{"one mistake corrected", "two-mistakes", map[string]*string{"target.queue-depth": value("4")}, ""},
 		{"both corrected", "two-mistakes", map[string]*string{"colour": nil, "target.queue-depth": value("4")}, ""},
-		{"another mistake in its place", "two-mistakes", map[string]*string{"target.queue-depth": value("y")},
-			`target.queue-depth: "y" is not allowed: give a number above 0 (waiting requests)`},
-		{"one more mistake", "two-mistakes", map[string]*string{"min-replicas": value("-1")},
-			`min-replicas: "-1" is not allowed: give a whole number from 0 to 2147483647`},
+		{
+			"another mistake in its place", "two-mistakes",
+			map[string]*string{"target.queue-depth": value("y")},
+			`target.queue-depth: "y" is not allowed: give a number above 0 (waiting requests)`,
+		},
+		{
+			"one more mistake", "two-mistakes",
+			map[string]*string{"min-replicas": value("-1")},
+			`min-replicas: "-1" is not allowed: give a whole number from 0 to 2147483647`,
+		},
 		{"what it needs is taken away", "two-mistakes", map[string]*string{"max-replicas": nil}, "max-replicas: is required: a whole number of at least 1"},
 		{"switched off", "two-mistakes", map[string]*string{"enabled": value("false")}, ""},
 		{"no longer switched on", "two-mistakes", map[string]*string{"enabled": nil}, ""},
 		{"all of ours taken away", "two-mistakes", map[string]*string{"enabled": nil, "max-replicas": nil, "target.queue-depth": nil, "colour": nil}, ""},
-		{"another key while two contradict each other", "crossed", map[string]*string{"paused": value("true")},
-			`min-replicas: "8" min-replicas 8 is above max-replicas 4: min-replicas must not be above max-replicas`},
+		{
+			"another key while two contradict each other", "crossed",
+			map[string]*string{"paused": value("true")},
+			`min-replicas: "8" min-replicas 8 is above max-replicas 4: min-replicas must not be above max-replicas`,
+		},
 		{"two that contradict each other are switched off", "crossed", map[string]*string{"enabled": value("false")}, ""},
 		{"no contradiction any more", "crossed", map[string]*string{"max-replicas": value("8")}, ""},
 	} {
@@ -72,11 +81,19 @@ func TestOthersGoOn(t *testing.T) {
 			_, err = deployments.UpdateScale(t.Context(), "crossed", scale, metav1.UpdateOptions{})
 			return err
 		},
-		"a rollout":   func() error { return change(t, "two-mistakes", template, "") },
-		"replicas":    func() error { return change(t, "two-mistakes", map[string]any{"spec": map[string]any{"replicas": 1}}, "") },
-		"a label":     func() error { return change(t, "crossed", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}}, "") },
-		"its status":  func() error { return change(t, "crossed", map[string]any{"status": map[string]any{"observedGeneration": 1}}, "", "status") },
-		"its removal": func() error { return deployments.Delete(t.Context(), "crossed", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}) },
+		"a rollout": func() error { return change(t, "two-mistakes", template, "") },
+		"replicas": func() error {
+			return change(t, "two-mistakes", map[string]any{"spec": map[string]any{"replicas": 1}}, "")
+		},
+		"a label": func() error {
+			return change(t, "crossed", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}}, "")
+		},
+		"its status": func() error {
+			return change(t, "crossed", map[string]any{"status": map[string]any{"observedGeneration": 1}}, "", "status")
+		},
+		"its removal": func() error {
+			return deployments.Delete(t.Context(), "crossed", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+		},
 	} {
 		if err := act(); err != nil {
 			t.Errorf("%s: %v", what, err)
