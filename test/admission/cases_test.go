@@ -65,8 +65,24 @@ var cases = []struct {
 		`query.queue-depth: "q" would replace the built-in signal queue-depth: give the signal a name of its own`,
 	},
 	{
+		map[string]string{"query.Mine": "q"},
+		`query.Mine: "q" names the signal "Mine": allowed are lower-case letters, digits, - and _, at most 63, - and _ not at the ends`,
+	},
+	{
 		map[string]string{"query.mine": "sum(up)"},
 		`query.mine: "sum(up)" is not the name of a query: allowed are lower-case letters, digits and -, at most 63; the query itself is defined by the administrator`,
+	},
+	{
+		map[string]string{"steps.ttft-p95": strings.Repeat(">1:1,", 32)},
+		`steps.ttft-p95: "` + strings.Repeat(">1:1,", 20) + `…" has 33 bands: at most 32 are allowed`,
+	},
+	{
+		map[string]string{"scale-up.policies": strings.Repeat("1/1s,", 32)},
+		`scale-up.policies: "` + strings.Repeat("1/1s,", 20) + `…" has 33 policies: at most 32 are allowed`,
+	},
+	{
+		map[string]string{"schedule": strings.Repeat("Mon;;", 16) + "Tue;"},
+		`schedule: "` + strings.Repeat("Mon;;", 16) + `Tue;" has 33 spans: at most 32 are allowed`,
 	},
 	{
 		map[string]string{"scale-up.policies": "4 pods"},

@@ -56,7 +56,7 @@ func (g generator) annotations() map[string]string {
 	g.sometimes(9, func() { keys["enabled"] = "true" })
 	g.sometimes(9, func() { keys["max-replicas"] = pick(g, []string{"10", "10", "1"}) })
 	g.sometimes(8, func() { keys["target.queue-depth"] = "4" })
-	g.sometimes(1, func() { keys["class"] = pick(g, good[policy.ClassKind]) })
+	g.sometimes(2, func() { keys["class"] = pick(g, good[policy.ClassKind]) })
 	g.sometimes(2, func() {
 		keys["min-replicas"], keys["idle-after"], keys["activate-on"], keys["query.wake"] = "0", "10m", "wake > 0", "wake"
 	})

@@ -11,6 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 	typed "k8s.io/client-go/kubernetes/typed/apps/v1"
 
 	"github.com/gpuscaler/gpuscaler/policy"
@@ -60,7 +62,13 @@ func prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	deployments = cluster.Client().AppsV1().Deployments(namespace)
+	config := cluster.AdminConfig()
+	config.ContentType = runtime.ContentTypeProtobuf // thousands of requests
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	deployments = client.AppsV1().Deployments(namespace)
 	for name, annotations := range ofBefore {
 		if _, err := deployments.Create(ctx, deployment(name, ours(annotations)), metav1.CreateOptions{}); err != nil {
 			return err
