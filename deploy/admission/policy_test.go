@@ -4,6 +4,7 @@ package admission
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -90,7 +91,8 @@ func functions(t *testing.T) template.FuncMap {
 		"shortest":       func(name string) string { return duration(row(name).Least) },
 		"longest":        func(name string) string { return duration(row(name).Most) },
 		"duration":       duration,
-		"digits":         digits,
+		"decimal":        decimal,
+		"units":          units,
 		"families":       func() [][]string { return families },
 		"signalFamilies": func() []string { return slices.Concat(targets, steps) },
 		"join":           strings.Join,
@@ -221,8 +223,34 @@ func wordsToo() []policy.Key {
 // duration writes nanoseconds so that CEL reads them.
 func duration(ns int64) string { return time.Duration(ns).String() }
 
-// digits is the regular expression of a decimal number with so many digits before the point at most, beside leading zeros.
-func digits(n int) string { return `(0*[0-9]{1,` + strconv.Itoa(n) + `}(\.[0-9]*)?|\.[0-9]+)` }
+// decimal is the regular expression of a decimal number with as many digits before the point as the largest has, beside leading
+// zeros.
+func decimal(largest int64) string {
+	return fmt.Sprintf(`(0*[0-9]{1,%d}(\.[0-9]*)?|\.[0-9]+)`, len(strconv.FormatInt(largest, 10)))
+}
+
+// units is that of a number with a unit of time.
+func units() string {
+	var longest int64
+	for _, k := range kind(policy.DurationKind) {
+		longest = max(longest, k.Allowed.Most)
+	}
+	var forms []string
+	for _, u := range []struct {
+		names string
+		is    time.Duration
+	}{
+		{"h", time.Hour},
+		{"m", time.Minute},
+		{"s", time.Second},
+		{"ms", time.Millisecond},
+		{"(us|µs|μs)", time.Microsecond},
+		{"ns", time.Nanosecond},
+	} {
+		forms = append(forms, decimal(longest/int64(u.is))+u.names)
+	}
+	return strings.Join(forms, "|")
+}
 
 // literal writes a string in CEL.
 func literal(text string) string {
