@@ -2,10 +2,13 @@ package admission
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/gpuscaler/gpuscaler/policy"
 )
 
 // denied is what the API server puts before the messages.
@@ -191,4 +194,31 @@ func told(err error) string {
 		return "not by the policy: " + err.Error()
 	}
 	return strings.TrimPrefix(text, "gpuscaler.io/")
+}
+
+// TestGood sends each good value of each key alone. Not every key of a kind takes all of them, but each is taken by one.
+func TestGood(t *testing.T) {
+	taken := map[string]bool{}
+	for _, k := range policy.Keys() {
+		name := strings.Replace(k.Name, "<signal>", "queue-depth", 1)
+		if k.Allowed.Kind == policy.QueryKind {
+			name = "query.my_own"
+		}
+		for _, value := range slices.Concat(good[k.Allowed.Kind], k.Allowed.Words) {
+			keys := map[string]string{"enabled": "true", "class": "ours", "max-replicas": "2147483647"}
+			keys[name] = value
+			settings := generous(ours(keys))
+			settings.Queries = nil
+			_, problems := policy.Parse(ours(keys), settings)
+			taken[value] = taken[value] || problems == nil
+			if err := refused(t.Context(), ours(keys)); (err == nil) != (problems == nil) {
+				t.Errorf("%s: %q\npolicy: %v\nparser: %v", name, value, err, problems)
+			}
+		}
+	}
+	for value, ok := range taken {
+		if !ok {
+			t.Errorf("%q is meant to be good, but no key takes it", value)
+		}
+	}
 }

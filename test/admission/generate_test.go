@@ -21,7 +21,7 @@ var good = map[policy.Kind][]string{
 	policy.WakeKind:      {"wake > 0", "wake>0", " my_own >\t0 "},
 	policy.ScheduleKind: {
 		"Mon-Fri 08:00-20:00 Europe/Berlin min=2 max=9; Sat,Sun 22:00-06:00 UTC min=2", "sat 00:00-24:00 UTC max=8;",
-		" Fri-Mon,Tue 23:59-00:00\vAmerica/New_York max=3 min=0 ; ", "SUN 01:00-02:00 UTC min=1",
+		"ſAT-sUN 05:00-06:00 UTC max=4", " Fri-Mon,Tue 23:59-00:00\vAmerica/New_York max=3 min=0 ; ", "SUN 01:00-02:00 UTC min=1",
 	},
 	policy.ScrapeKind: {"8000/metrics", "65535/prometheus/metrics", "1/", "80/a..b/.c/~"},
 }
