@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,7 +29,7 @@ func discover(ctx context.Context, c *cluster, options metrics.Options) (*source
 	}
 	var failures []error
 	for _, candidate := range candidates {
-		found, err := throughCluster(c, candidate.Endpoint, options)
+		found, err := reach(c, candidate.Endpoint, options)
 		if err == nil {
 			err = probe(ctx, found)
 		}
@@ -40,6 +43,22 @@ func discover(ctx context.Context, c *cluster, options metrics.Options) (*source
 		failures = append(failures, fmt.Errorf("%s: %w", candidate.Endpoint, err))
 	}
 	return nil, fmt.Errorf("discovering Prometheus: none of the candidates answers; name it with --prometheus-url\n%w", errors.Join(failures...))
+}
+
+// reach prepares reading from a Service. A pod asks it directly, which needs no right; from elsewhere the way leads through the API
+// server.
+func reach(c *cluster, e metrics.Endpoint, options metrics.Options) (*source, error) {
+	if !c.inCluster {
+		return throughCluster(c, e, options)
+	}
+	options.URL = serviceURL(e)
+	options.Transport = http.DefaultTransport
+	return newSource(options.URL, options)
+}
+
+// serviceURL is where pods reach a Service.
+func serviceURL(e metrics.Endpoint) string {
+	return cmp.Or(e.Scheme, "http") + "://" + net.JoinHostPort(e.Service+"."+e.Namespace+".svc", e.Port) + e.Path
 }
 
 // probe reads a signal of a namespace that every cluster has: not for its value, but to see whether the server answers.

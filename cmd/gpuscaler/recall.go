@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// defaultControllerURL is the Service of deploy/service.yaml.
+	// defaultControllerURL is the Service of deploy/kustomize/base.
 	defaultControllerURL = "kube://gpuscaler-system/gpuscaler:8080"
 	// recallPatience is how long a person is kept waiting for a controller that may not be there.
 	recallPatience = 3 * time.Second

@@ -69,6 +69,9 @@ func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source,
 			return options, fmt.Errorf("--watch-namespace-selector: %w", err)
 		}
 	}
+	if s.sought != nil {
+		options.Signals, options.Times, options.Queries = s.sought, s.sought, s.sought
+	}
 	options.Registry, options.Gatherer = newRegistry()
 	options.Chart = drawChart
 	return options, nil
@@ -89,7 +92,7 @@ func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source, 
 
 // run scales until the context ends.
 func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log logr.Logger) error {
-	s, err := o.source.open(ctx, c, prometheusOptions(o.interval, o.maxSampleAge))
+	s, err := o.prometheus(ctx, c, files, log)
 	if err != nil {
 		return err
 	}
@@ -121,6 +124,21 @@ func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log
 		return fmt.Errorf("stopping: %w; started anew, this process stands by again", err)
 	}
 	return err
+}
+
+// prometheus prepares reading from the Prometheus that the flags name. One that is to be found need not be there yet: it is sought.
+func (o *runOptions) prometheus(ctx context.Context, c *cluster, files *adminFiles, log logr.Logger) (*source, error) {
+	open := func(ctx context.Context) (*source, error) {
+		return o.source.open(ctx, c, prometheusOptions(o.interval, o.maxSampleAge))
+	}
+	if !o.source.auto() {
+		return open(ctx)
+	}
+	sought := seek(ctx, open, files.queries, log)
+	if s, err := sought.prometheus(); err == nil {
+		return s, nil
+	}
+	return &source{name: "none found yet", sought: sought}, ctx.Err()
 }
 
 // showDryRun shows what a controller would do, until the context ends.

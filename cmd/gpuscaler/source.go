@@ -37,11 +37,19 @@ func (f *sourceFlags) problems() []error {
 	return nil
 }
 
+// auto reports whether Prometheus is to be found.
+func (f *sourceFlags) auto() bool {
+	endpoint, err := metrics.ParseURL(f.url)
+	return err == nil && endpoint.Kind == metrics.AutoEndpoint
+}
+
 // source is where signals are read from.
 type source struct {
 	reader
 	// name is for people: the URL, and how it was found.
 	name string
+	// sought reads in place of the reader as long as Prometheus is not found.
+	sought *seeker
 }
 
 // open prepares reading from the Prometheus that the flags name. It asks the cluster only to find it.
@@ -52,7 +60,7 @@ func (f *sourceFlags) open(ctx context.Context, c *cluster, options metrics.Opti
 	}
 	switch endpoint.Kind {
 	case metrics.NoEndpoint:
-		return &source{reader{}, "none: --prometheus-url is empty, pods and NVML agents are read"}, nil
+		return &source{name: "none: --prometheus-url is empty, pods and NVML agents are read"}, nil
 	case metrics.AutoEndpoint:
 		return discover(ctx, c, options)
 	case metrics.KubeEndpoint:
@@ -103,7 +111,7 @@ func newSource(name string, options metrics.Options) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &source{reader{prometheus}, name}, nil
+	return &source{reader: reader{prometheus}, name: name}, nil
 }
 
 // readTimeout is how long a request for samples may take: three quarters of the interval, so that one that hangs is over before the next

@@ -23,9 +23,10 @@ import (
 // resource, and the name if the grant is limited to one.
 var writes = map[string][]string{
 	"ClusterRole gpuscaler": {
-		"create events", "create events.events.k8s.io",
-		"patch deployments/scale.apps",
-		"patch events", "patch events.events.k8s.io",
+		"create events", "patch deployments/scale.apps", "patch events",
+	},
+	"Role gpuscaler-workloads": {
+		"create events", "patch deployments/scale.apps", "patch events",
 	},
 	"Role gpuscaler": slices.Sorted(slices.Values(append(
 		shards("update configmaps gpuscaler-checkpoint-"),
@@ -71,7 +72,10 @@ func TestWrites(t *testing.T) {
 }
 
 // grantedWrites lists what rules grant beside reading, sorted.
-func grantedWrites(rules []rbacv1.PolicyRule) []string {
+func grantedWrites(rules []rbacv1.PolicyRule) []string { return grants(rules, writing) }
+
+// grants lists the verbs that are picked of rules, sorted.
+func grants(rules []rbacv1.PolicyRule, pick func(verbs []string, group, resource string) []string) []string {
 	var granted []string
 	for _, rule := range rules {
 		names := rule.ResourceNames
@@ -80,7 +84,7 @@ func grantedWrites(rules []rbacv1.PolicyRule) []string {
 		}
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
-				for _, verb := range writing(rule.Verbs, group, resource) {
+				for _, verb := range pick(rule.Verbs, group, resource) {
 					for _, name := range names {
 						granted = append(granted, grant(verb, group, resource, name))
 					}
@@ -109,6 +113,32 @@ func grant(verb, group, resource, name string) string {
 	return strings.TrimSpace(verb + " " + strings.TrimSuffix(resource+"."+group, ".") + " " + name)
 }
 
+// TestNamespaced wants the Role for single namespaces to grant what the ClusterRole grants, but what is in no namespace.
+func TestNamespaced(t *testing.T) {
+	var everywhere, within []rbacv1.PolicyRule
+	for _, object := range manifests(t) {
+		switch role := object.(type) {
+		case *rbacv1.ClusterRole:
+			if role.Name == "gpuscaler" {
+				everywhere = role.Rules
+			}
+		case *rbacv1.Role:
+			if role.Name == "gpuscaler-workloads" {
+				within = role.Rules
+			}
+		}
+	}
+	all := func(rules []rbacv1.PolicyRule) []string {
+		return grants(rules, func(verbs []string, _, _ string) []string { return verbs })
+	}
+	want := slices.DeleteFunc(all(everywhere), func(g string) bool {
+		return strings.HasSuffix(g, " nodes") || strings.HasSuffix(g, " namespaces")
+	})
+	if got := all(within); len(got) == 0 || !slices.Equal(got, want) {
+		t.Errorf("the Role grants %q, want %q", got, want)
+	}
+}
+
 // TestBindings wants each binding to give a role that is shipped to the
 // ServiceAccount that is shipped.
 func TestBindings(t *testing.T) {
@@ -131,8 +161,8 @@ func TestBindings(t *testing.T) {
 			check(binding.Name, binding.RoleRef, binding.Subjects)
 		}
 	}
-	if bound != 5 {
-		t.Errorf("found %d bindings, want 5", bound)
+	if bound != 6 {
+		t.Errorf("found %d bindings, want 6", bound)
 	}
 }
 
@@ -142,7 +172,7 @@ func manifests(t *testing.T) []runtime.Object {
 	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
 	var objects []runtime.Object
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".yaml" {
+		if err != nil || filepath.Ext(path) != ".yaml" || filepath.Base(path) == "kustomization.yaml" {
 			return err
 		}
 		text, err := os.ReadFile(path)

@@ -102,7 +102,7 @@ func TestLeastBusyPodsGo(t *testing.T) {
 // mayPatchPods applies deploy/rbac/least-busy and waits until it acts.
 func mayPatchPods(t *testing.T) {
 	t.Helper()
-	files, err := filepath.Glob("../../deploy/rbac/least-busy/*.yaml")
+	files, err := filepath.Glob("../../deploy/rbac/least-busy/cluster*.yaml")
 	if err != nil || len(files) != 2 {
 		t.Fatalf("manifests %q, %v", files, err)
 	}

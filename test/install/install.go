@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -29,7 +30,7 @@ const (
 // Rights creates the objects of the manifests in dir (deploy/rbac) and returns the kubeconfig files of the controller's service
 // account and of a person with the viewer role.
 func Rights(ctx context.Context, b *bed.Bed, dir string) (controller, viewer string, err error) {
-	for _, pattern := range []string{"namespace.yaml", "serviceaccount.yaml", "cluster*.yaml", "role*.yaml", "viewer/*.yaml"} {
+	for _, pattern := range []string{"namespace.yaml", "serviceaccount.yaml", "cluster*.yaml", "role*.yaml", "viewer/cluster*.yaml"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil || len(files) == 0 {
 			return "", "", fmt.Errorf("no manifest %s in %s", pattern, dir)
@@ -39,6 +40,9 @@ func Rights(ctx context.Context, b *bed.Bed, dir string) (controller, viewer str
 				return "", "", err
 			}
 		}
+	}
+	if err := letAgentsIn(ctx, b); err != nil {
+		return "", "", fmt.Errorf("letting the agents' pods in: %w", err)
 	}
 	if err := bindViewer(ctx, b); err != nil {
 		return "", "", fmt.Errorf("binding the viewer role: %w", err)
@@ -78,6 +82,14 @@ func create(ctx context.Context, b *bed.Bed, file string) error {
 		return fmt.Errorf("creating what %s describes: %w", file, err)
 	}
 	return nil
+}
+
+// letAgentsIn takes the Pod Security Standard off the namespace, as deploy/kustomize/components/nvml-agent does: agents mount folders of
+// their nodes.
+func letAgentsIn(ctx context.Context, b *bed.Bed) error {
+	patch := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"privileged"}}}`)
+	_, err := b.Client().CoreV1().Namespaces().Patch(ctx, Namespace, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
 }
 
 // bindViewer grants the viewer role to a person, as an administrator does with kubectl create clusterrolebinding.

@@ -96,7 +96,9 @@ func checkOf(r Right) Check {
 func granted(r Right) string {
 	switch {
 	case r.Write:
-		return "grant what deploy/rbac grants: kubectl apply -f deploy/rbac/"
+		return "grant what deploy/rbac grants: kubectl apply -k deploy/rbac"
+	case strings.Contains(r.What, "services/proxy"):
+		return "grant what deploy/rbac/viewer grants, or give --prometheus-url https://…"
 	case strings.Contains(r.What, "services"):
 		return "grant what deploy/rbac/prometheus-discovery grants, or give --prometheus-url https://…"
 	}

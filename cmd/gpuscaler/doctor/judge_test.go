@@ -99,7 +99,7 @@ var wrongs = []wrong{
 	{"a person does not write", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Cluster.Rights[1].Allowed = false }, "info write-rights", "--as"},
 	{"the controller cannot write", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		f.Cluster.Rights[1].Allowed, f.Cluster.Rights[1].Vital, f.Cluster.Writes = false, true, true
-	}, "error write-rights", "kubectl apply -f deploy/rbac/"},
+	}, "error write-rights", "kubectl apply -k deploy/rbac"},
 	{"rights unknown", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		f.Cluster.RightsErr = errors.New("no\nanswer")
 	}, "info not-checked", "no answer"},

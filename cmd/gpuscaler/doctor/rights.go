@@ -32,7 +32,7 @@ func needs(o *Options, workloads []WorkloadFacts) []need {
 		list = append(list, readNeeds(ns)...)
 		list = append(list,
 			need{group: "apps", resource: "deployments", subresource: "scale", namespace: ns, verbs: []string{"patch"}, loses: "nothing can be scaled", write: true, vital: true},
-			need{group: "events.k8s.io", resource: "events", namespace: ns, verbs: []string{"create", "patch"}, loses: "no Events are written", write: true})
+			need{resource: "events", namespace: ns, verbs: []string{"create", "patch"}, loses: "no Events are written", write: true})
 		if slices.ContainsFunc(workloads, func(w WorkloadFacts) bool { return w.Spec != nil && w.Spec.LeastBusy }) {
 			list = append(list, need{resource: "pods", namespace: ns, verbs: []string{"patch"}, loses: "scale-down.order: least-busy orders nothing (deploy/rbac/least-busy grants it)", write: true})
 		}
@@ -55,7 +55,7 @@ func needs(o *Options, workloads []WorkloadFacts) []need {
 // readNeeds are those in a namespace that is looked at.
 func readNeeds(ns string) []need {
 	return []need{
-		{group: "apps", resource: "deployments", namespace: ns, verbs: []string{"get", "list", "watch"}, loses: "nothing can be looked at", vital: true},
+		{group: "apps", resource: "deployments", namespace: ns, verbs: []string{"list", "watch"}, loses: "nothing can be looked at", vital: true},
 		{group: "apps", resource: "replicasets", namespace: ns, verbs: []string{"list", "watch"}, loses: "which pods are a Deployment's is not known", vital: true},
 		{resource: "pods", namespace: ns, verbs: []string{"list", "watch"}, loses: "which pods are ready is not known", vital: true},
 		{group: "autoscaling", resource: "horizontalpodautoscalers", namespace: ns, verbs: []string{"list", "watch"}, loses: "an HPA on the same Deployment is not seen"},
