@@ -18,6 +18,8 @@ export GOFLAGS ?= -buildvcs=false
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
+comma := ,
+
 # How long each fuzz target runs, and how often each benchmark.
 FUZZTIME ?= 1m
 COUNT    ?= 6
@@ -131,6 +133,82 @@ lint: $(TOOLS) ## Check style, imports, formatting and tidiness of the modules; 
 	cd test && go mod tidy -e -diff
 	cd test/tools && go mod tidy -diff
 
+##@ Ship
+
+# How programs are built that leave this machine: without its paths, without
+# symbols, and with nothing that changes from one build to the next. Who builds
+# the same source with the same VERSION and the same Go gets the same bytes.
+SHIPPED = -s -w -X main.version=$(VERSION)
+
+# bin/dist/PROGRAM_OS_ARCH is a folder with the program for that platform and
+# what is to be passed on with it.
+words = $(subst _, ,$(notdir $@))
+os    = $(word 2,$(words))
+arch  = $(word 3,$(words))
+
+.PHONY: force
+bin/dist/gpuscaler_%: force
+	rm -rf $@
+	GOOS=$(os) GOARCH=$(arch) go build -trimpath -buildvcs=false -ldflags '$(SHIPPED)' -o $@/ ./cmd/gpuscaler
+	$(call pass-on,./cmd/gpuscaler)
+
+# Of the driver's functions some are missing in most drivers, so they are looked
+# for when they are called, also where linkers do it at the start by default.
+# cgo takes a stray nvml.h in the folder for temporary files for go-nvml's own.
+bin/dist/nvml-agent_%: force
+	rm -rf $@
+	@mkdir -p bin/tmp
+	TMPDIR=$(abspath bin/tmp) CGO_ENABLED=1 CC=$(compiler) GOOS=$(os) GOARCH=$(arch) \
+		go build -trimpath -buildvcs=false -ldflags '$(SHIPPED) -extldflags=-Wl,-z,lazy' -o $@/ ./cmd/nvml-agent
+	$(call pass-on,-cgo ./cmd/nvml-agent)
+
+# The C compiler for an architecture: this machine's own, or Debian's for the other.
+compiler = $(if $(filter $(arch),$(shell go env GOHOSTARCH)),gcc,$(if $(filter arm64,$(arch)),aarch64,x86_64)-linux-gnu-gcc)
+
+define pass-on
+cp LICENSE $@/
+cd test && go run ./notices -platform $(os)/$(arch) $1 >../$@/THIRD-PARTY-NOTICES
+chmod -R u=rwX,go=rX $@
+endef
+
+# The date of what is packed: the last commit's.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+# What images are for: linux/amd64, linux/arm64, or both with a comma between.
+PLATFORMS ?= linux/$(shell go env GOARCH)
+targets = $(foreach p,$(subst $(comma), ,$(PLATFORMS)),bin/dist/$1_$(subst /,_,$p))
+
+# What comes before the names of images: deploy/ has them there.
+REGISTRY ?= ghcr.io/gpuscaler/
+
+build-image = VERSION='$(VERSION)' REGISTRY=$(REGISTRY) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PLATFORMS=$(PLATFORMS) deploy/image/build.sh
+
+.PHONY: image
+image: $(call targets,gpuscaler) ## Build the controller's image with docker, podman or buildah (VERSION, REGISTRY, PLATFORMS=linux/amd64,linux/arm64)
+	$(build-image) gpuscaler deploy/image/Dockerfile
+
+.PHONY: image-agent
+image-agent: $(call targets,nvml-agent) ## Build the image of nvml-agent, likewise (needs gcc, and pulls a base image)
+	$(build-image) nvml-agent deploy/image/nvml-agent.Dockerfile
+
+# The agent is released for those architectures that there is a C compiler for.
+RELEASED := $(foreach os,linux darwin windows,$(foreach arch,amd64 arm64,gpuscaler_$(os)_$(arch))) \
+	$(foreach arch,amd64 arm64,$(if $(and $(wildcard cmd/nvml-agent),$(shell command -v $(compiler))),nvml-agent_linux_$(arch)))
+
+.PHONY: release-version
+release-version:
+	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$$ ]] || \
+		{ echo 'VERSION=$(VERSION): a release is named as v1.2.3 or v1.2.3-rc.1; make release VERSION=v1.2.3' >&2; exit 1; }
+
+.PHONY: release
+release: release-version $(TOOLS) $(RELEASED:%=bin/dist/%) ## Pack the programs for all platforms into bin/release (VERSION=v1.2.3)
+	cd test && go run ./release -version $(VERSION) -date $(SOURCE_DATE_EPOCH) -sbom ../bin/cyclonedx-gomod -to ../bin/release $(RELEASED:%=../bin/dist/%)
+	@cat bin/release/SHA256SUMS
+
+.PHONY: vulncheck
+vulncheck: $(TOOLS) ## Look for known vulnerabilities in what the programs call (needs the network)
+	bin/govulncheck ./...
+
 ##@ Develop
 
 .PHONY: fmt
@@ -166,8 +244,9 @@ bench-base: bench ## Run the benchmarks and keep the result for later comparison
 .PHONY: tools
 tools: $(TOOLS) ## Build the pinned tools (test/tools/go.mod) into bin/; other targets do it when needed
 
+# -trimpath, because the lists of a release name the checksum of the tool that made them.
 $(TOOLS):
 	@echo 'building the tools: about two minutes the first time'
 	@mkdir -p bin && rm -f bin/tools-*
-	cd test/tools && go build -o ../../bin/ tool
+	cd test/tools && go build -trimpath -o ../../bin/ tool
 	@touch $@

@@ -42,6 +42,18 @@ func LeaseClientFor(config *rest.Config) (kubernetes.Interface, error) {
 	return client, nil
 }
 
+// ReviewClientFor returns the client for asking who may read what is served. Its requests are caused by whoever reaches the port, so it
+// has a rate limit: they must not get in the way of the others.
+func ReviewClientFor(config *rest.Config) (kubernetes.Interface, error) {
+	c := compact(config)
+	c.QPS, c.Burst = 20, 50
+	client, err := kubernetes.NewForConfig(c)
+	if err != nil {
+		return nil, fmt.Errorf("creating the Kubernetes client for reviews: %w", err)
+	}
+	return client, nil
+}
+
 // compact asks for Protobuf, which costs a fraction of JSON's time and memory to decode.
 func compact(config *rest.Config) *rest.Config {
 	c := rest.CopyConfig(config)

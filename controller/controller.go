@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"sync"
@@ -125,4 +126,10 @@ func (c *Controller) Snapshot() *Snapshot { return c.snapshot.Load() }
 func (c *Controller) Leading() bool { return c.lease == nil || c.lease.leads() }
 
 // Handler serves /healthz, /readyz, /metrics, /api/v1/workloads and the dashboard at /.
-func (c *Controller) Handler() http.Handler { return c.handler() }
+func (c *Controller) Handler() http.Handler { return c.handler(c.forward) }
+
+// SecureHandler serves the same where callers are authorised before, by package access, and with TLS. A standby forwards with the
+// caller's token to the leader's HTTPS server, so peer has to verify that it is one of ours; nil forwards nothing.
+func (c *Controller) SecureHandler(peer *tls.Config) http.Handler {
+	return c.handler(c.forwardSecurely(peer))
+}

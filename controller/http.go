@@ -3,10 +3,7 @@ package controller
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -14,19 +11,20 @@ import (
 	"github.com/gpuscaler/gpuscaler/controller/dashboard"
 )
 
-// handler serves what Handler documents.
-func (c *Controller) handler() http.Handler {
+// handler serves what Handler documents. forward is how a standby has the leader answer.
+func (c *Controller) handler(forward http.HandlerFunc) http.Handler {
+	atLeader := func(serve http.HandlerFunc) http.Handler { return c.atLeader(serve, forward) }
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", c.healthz)
 	mux.HandleFunc("GET /readyz", c.readyz)
 	if c.options.Gatherer != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(c.options.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	}
-	mux.Handle("GET /api/v1/workloads", c.atLeader(c.serveWorkloads))
-	mux.Handle("GET /api/v1/workloads/{namespace}/{name}", c.atLeader(c.serveWorkload))
-	mux.Handle("GET /api/v1/workloads/{namespace}/{name}/history", c.atLeader(c.serveHistory))
-	mux.Handle("GET /api/v1/states", c.atLeader(c.serveStates))
-	dashboard.New(pages{c}).Register(mux, c.atLeader)
+	mux.Handle("GET /api/v1/workloads", atLeader(c.serveWorkloads))
+	mux.Handle("GET /api/v1/workloads/{namespace}/{name}", atLeader(c.serveWorkload))
+	mux.Handle("GET /api/v1/workloads/{namespace}/{name}/history", atLeader(c.serveHistory))
+	mux.Handle("GET /api/v1/states", atLeader(c.serveStates))
+	dashboard.New(pages{c}).Register(mux, atLeader)
 	return mux
 }
 
@@ -104,43 +102,4 @@ func (c *Controller) serveStates(w http.ResponseWriter, _ *http.Request) {
 func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value) // fails only if the client has gone
-}
-
-// toLeader reaches a pod: directly, whatever the environment's proxies are for, and in a time in which one answers.
-var toLeader = &http.Transport{
-	DialContext:           (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-	ResponseHeaderTimeout: 10 * time.Second,
-	IdleConnTimeout:       time.Minute,
-}
-
-// forwarded marks a request that a standby sent on, so that no two processes can send it back and forth.
-const forwarded = "Gpuscaler-Forwarded"
-
-// atLeader answers on the leader and has a standby forward the request to the one that the lease names.
-func (c *Controller) atLeader(serve http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.Leading() {
-			serve(w, r)
-			return
-		}
-		address := addressOf(c.lease.elector.GetLeader())
-		if address == "" || r.Header.Get(forwarded) != "" || c.lease.elector.IsLeader() {
-			http.Error(w, "this process stands by and knows no leader: try again in some seconds", http.StatusServiceUnavailable)
-			return
-		}
-		proxy := &httputil.ReverseProxy{
-			Rewrite: func(p *httputil.ProxyRequest) {
-				p.SetURL(&url.URL{Scheme: "http", Host: address})
-				p.Out.Header.Set(forwarded, "1")
-				// The API asks for no credentials, and whoever may write the Lease must not get any.
-				p.Out.Header.Del("Authorization")
-				p.Out.Header.Del("Cookie")
-			},
-			Transport: toLeader,
-			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-				http.Error(w, fmt.Sprintf("asking the leader: %v", err), http.StatusBadGateway)
-			},
-		}
-		proxy.ServeHTTP(w, r)
-	})
 }

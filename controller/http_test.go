@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,8 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	coordinationv1 "k8s.io/api/coordination/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/gpuscaler/gpuscaler/policy"
@@ -101,22 +100,12 @@ func TestHealth(t *testing.T) {
 func TestStandbyForwardsToTheLeader(t *testing.T) {
 	var hops []string
 	leader := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hops = append(hops, r.URL.Path+" "+r.Header.Get(forwarded))
+		hops = append(hops, r.URL.Path+" "+r.Header.Get(forwarded)+r.Header.Get("Authorization"))
 		_, _ = io.WriteString(w, "from the leader")
 	}))
 	defer leader.Close()
 	l := newLeases()
-	lead := func(identity string) {
-		seconds, now := int32(15), metav1.NowMicro()
-		lease := &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: "gpuscaler", Namespace: "system"},
-			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &identity, LeaseDurationSeconds: &seconds, RenewTime: &now},
-		}
-		if err := l.Tracker().Add(lease); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lead(Identity("other", strings.TrimPrefix(leader.URL, "http://")))
+	l.hold(t, Identity("other", strings.TrimPrefix(leader.URL, "http://"), ""))
 	b := electing(t, l, "me_1_127.0.0.1:1")
 	h := b.Handler()
 	if code, body := get(h, "/"); code != http.StatusServiceUnavailable {
@@ -127,7 +116,7 @@ func TestStandbyForwardsToTheLeader(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	for _, path := range []string{"/", "/api/v1/workloads", "/api/v1/workloads/ns/a"} {
-		if code, body := get(h, path); code != http.StatusOK || body != "from the leader" {
+		if code, body := get(h, path, "Authorization", "Bearer secret"); code != http.StatusOK || body != "from the leader" {
 			t.Errorf("%s: %d %q, want the leader's answer", path, code, body)
 		}
 		if code, _ := get(h, path, forwarded, "1"); code != http.StatusServiceUnavailable {
@@ -135,7 +124,7 @@ func TestStandbyForwardsToTheLeader(t *testing.T) {
 		}
 	}
 	if len(hops) != 3 || hops[0] != "/ 1" {
-		t.Errorf("the leader saw %q, want three marked requests", hops)
+		t.Errorf("the leader saw %q, want three marked requests without credentials", hops)
 	}
 	if code, _ := get(h, "/metrics"); code != http.StatusOK {
 		t.Errorf("/metrics of a standby answers %d", code)
@@ -143,6 +132,9 @@ func TestStandbyForwardsToTheLeader(t *testing.T) {
 	leader.Close()
 	if code, body := get(h, "/"); code != http.StatusBadGateway {
 		t.Errorf("%d %s with a dead leader, want 502", code, body)
+	}
+	if code, body := get(b.SecureHandler(&tls.Config{}), "/"); code != http.StatusServiceUnavailable || !strings.Contains(body, "serves the same way") {
+		t.Errorf("%d %s with a leader that serves without TLS only, want 503", code, body)
 	}
 }
 
@@ -190,6 +182,7 @@ func TestWorkloadMetrics(t *testing.T) {
 		`gpuscaler_signal_value{namespace="ns",signal="running-requests",workload="a",workload_kind="Deployment"} 100`,
 		`gpuscaler_signal_target{namespace="ns",signal="running-requests",workload="a",workload_kind="Deployment"} 50`,
 		`gpuscaler_held{namespace="ns",reason="Paused",workload="a",workload_kind="Deployment"} 0`,
+		`gpuscaler_condition{namespace="ns",reason="Paused",workload="a",workload_kind="Deployment"} 0`,
 		`gpuscaler_decisions_total{reason="Paused"} 1`,
 		`gpuscaler_decisions_total{reason="ReadyForNewScale"} 1`,
 		`gpuscaler_scale_writes_total{result="dry_run"} 1`,
@@ -204,4 +197,29 @@ func TestWorkloadMetrics(t *testing.T) {
 			t.Errorf("metrics lack %s", want)
 		}
 	}
+}
+
+// What an Event tells of is a metric too, also where it holds nothing back, and goes to 0 when it has passed.
+func TestConditionMetric(t *testing.T) {
+	b := newBed(t)
+	b.reader.set(policy.GPUUtilization, 100)
+	b.deploy("a", 2, asks(policy.GPUUtilization, "target.running-requests", "50"))
+	want := func(condition string) {
+		t.Helper()
+		_, body := get(b.Handler(), "/metrics")
+		const of = `{namespace="ns",reason="NoData",workload="a",workload_kind="Deployment"}`
+		if strings.Contains(body, "gpuscaler_held"+of) {
+			t.Error("NoData holds the workload back: this test shows nothing")
+		}
+		if !strings.Contains(body, "gpuscaler_condition"+of+" "+condition+"\n") {
+			t.Errorf("gpuscaler_condition of NoData is not %s in\n%s", condition, body)
+		}
+	}
+	if s := b.tick(0); s.Workloads[0].Decision.Desired != 4 {
+		t.Fatalf("wants %d, want a raise by the other signal", s.Workloads[0].Decision.Desired)
+	}
+	want("1")
+	b.reader.set(policy.RunningRequests, 50)
+	b.tick(1)
+	want("0")
 }

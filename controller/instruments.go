@@ -111,12 +111,13 @@ var (
 	targetDesc  = describe("signal_target", "Target of a signal, in the signal's unit.", "signal")
 	sourceDesc  = describe("signal_samples", "Pods that a signal was read of at the last tick, by where their samples came from.", "signal", "source")
 	heldDesc    = describe("held", "1 while the reason holds the workload back, 0 if it did before.", "reason")
+	condDesc    = describe("condition", "1 while the reason, of which an Event tells, is to be known of the workload, whether or not it holds it back; 0 if it was before.", "reason")
 	gpuDesc     = describe("gpu_seconds_total", "GPUs times seconds that the workload's pods have held them.", "state")
 )
 
 // Describe implements prometheus.Collector.
 func (w workloadCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{currentDesc, desiredDesc, minDesc, maxDesc, valueDesc, targetDesc, sourceDesc, heldDesc, gpuDesc} {
+	for _, d := range []*prometheus.Desc{currentDesc, desiredDesc, minDesc, maxDesc, valueDesc, targetDesc, sourceDesc, heldDesc, condDesc, gpuDesc} {
 		descs <- d
 	}
 }
@@ -165,6 +166,9 @@ func (w *Workload) collect(metrics chan<- prometheus.Metric) {
 		if w.heldBefore.has(i) {
 			held := d.Reason == r || r == policy.InvalidAnnotations && len(w.Problems) > 0
 			send(heldDesc, prometheus.GaugeValue, gauge(held), string(r))
+		}
+		if w.conditionsEver.has(i) {
+			send(condDesc, prometheus.GaugeValue, gauge(w.conditions.has(i)), string(r))
 		}
 	}
 	send(gpuDesc, prometheus.CounterValue, w.GPUSeconds.Serving, "serving")

@@ -36,21 +36,30 @@ func LeaseName(controllerName string) string {
 }
 
 // Identity makes the identity of a process for its Lease from its host's (pod's) name and the address, host:port, at
-// which the others reach its HTTP server; empty if they cannot. It is different each time, so that a process started
-// anew does not take itself for the leader it was.
-func Identity(name, address string) string {
-	return fmt.Sprintf("%s_%08x_%s", name, rand.Uint32(), address)
+// which the others reach its HTTP server; empty if they cannot. secure is that of its HTTPS server, empty if there is none. It is
+// different each time, so that a process started anew does not take itself for the leader it was.
+func Identity(name, address, secure string) string {
+	if secure != "" {
+		secure = "_" + secure
+	}
+	return fmt.Sprintf("%s_%08x%s_%s", name, rand.Uint32(), secure, address)
 }
 
-// addressOf returns the address in an identity, empty if there is none that a process of this program would give: others may
-// have the right to write a Lease, and must not choose freely where requests are forwarded to. It is an IP address and a port,
-// and never a link's own, where clouds serve credentials.
-func addressOf(identity string) string {
+// addressOf returns the address of the HTTP server in an identity, empty if there is none.
+func addressOf(identity string) string { return addressAt(identity, 1) }
+
+// secureAddressOf returns the address of the HTTPS server in an identity, empty if there is none.
+func secureAddressOf(identity string) string { return addressAt(identity, 2) }
+
+// addressAt returns the address in the last but so many parts of an identity, counted from 1, empty if there is none that a process
+// of this program would give: others may have the right to write a Lease, and must not choose freely where requests are forwarded
+// to. It is an IP address and a port, and never a link's own, where clouds serve credentials.
+func addressAt(identity string, last int) string {
 	parts := strings.Split(identity, "_")
-	if len(parts) < 3 {
+	if len(parts) < 2+last {
 		return ""
 	}
-	address, err := netip.ParseAddrPort(parts[len(parts)-1])
+	address, err := netip.ParseAddrPort(parts[len(parts)-last])
 	ip := address.Addr().Unmap()
 	if err != nil || address.Port() == 0 || !ip.IsGlobalUnicast() && !ip.IsLoopback() {
 		return ""

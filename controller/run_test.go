@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +95,19 @@ func (l *leases) unplug() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = true
+}
+
+// hold makes another process the holder.
+func (l *leases) hold(t *testing.T, identity string) {
+	t.Helper()
+	seconds, now := int32(15), metav1.NowMicro()
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: "gpuscaler", Namespace: "system"},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &identity, LeaseDurationSeconds: &seconds, RenewTime: &now},
+	}
+	if err := l.Tracker().Add(lease); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // holder returns who holds the lease.
@@ -277,16 +291,18 @@ func TestStandbyEndsQuietly(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
-	a, b := Identity("pod-1", "10.0.0.1:8080"), Identity("pod-1", "10.0.0.1:8080")
+	a, b := Identity("pod-1", "10.0.0.1:8080", ""), Identity("pod-1", "10.0.0.1:8080", "")
 	if a == b {
 		t.Errorf("two processes have the identity %s", a)
 	}
 	for identity, want := range map[string]string{
-		a:                             "10.0.0.1:8080",
-		Identity("a_b_c", "[::1]:80"): "[::1]:80",
-		Identity("pod", ""):           "",
-		"someone":                     "",
-		"":                            "",
+		a:                                 "10.0.0.1:8080",
+		Identity("a_b_c", "[::1]:80", ""): "[::1]:80",
+		Identity("pod", "", ""):           "",
+		Identity("pod", "10.0.0.1:8080", "10.0.0.1:8443"): "10.0.0.1:8080",
+		Identity("pod", "", "10.0.0.1:8443"):              "",
+		"someone":                                         "",
+		"":                                                "",
 		// What no process of ours would write.
 		"x_1_prometheus.monitoring:9090":  "",
 		"x_1_169.254.169.254:80":          "",
@@ -302,6 +318,37 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("address in %q is %q, want %q", identity, got, want)
 		}
 	}
+	for identity, want := range map[string]string{
+		a:                                 "",
+		Identity("a_b_c", "[::1]:80", ""): "",
+		Identity("pod", "10.0.0.1:8080", "10.0.0.1:8443"): "10.0.0.1:8443",
+		Identity("a_b", "", "[::1]:443"):                  "[::1]:443",
+		"x_1_169.254.169.254:80_":                         "",
+		"10.0.0.1:8443_":                                  "",
+		"":                                                "",
+	} {
+		if got := secureAddressOf(identity); got != want {
+			t.Errorf("secure address in %q is %q, want %q", identity, got, want)
+		}
+	}
+}
+
+// Whoever wrote the Lease, an address to forward to is an IP address and a port.
+func FuzzAddresses(f *testing.F) {
+	for _, seed := range []string{"pod_1_10.0.0.1:8080", "pod_1_10.0.0.1:8443_10.0.0.1:8080", "pod_1_[::1]:8443_", "x_1_169.254.169.254:80_", "_____"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, identity string) {
+		for _, address := range []string{addressOf(identity), secureAddressOf(identity)} {
+			if address == "" {
+				continue
+			}
+			parsed, err := netip.ParseAddrPort(address)
+			if err != nil || parsed.Addr().IsLinkLocalUnicast() || parsed.Addr().IsUnspecified() || parsed.Addr().Zone() != "" {
+				t.Errorf("%q leads to %q", identity, address)
+			}
+		}
+	})
 }
 
 func TestOptionsTellEverythingThatIsWrong(t *testing.T) {

@@ -52,6 +52,8 @@ type Workload struct {
 	valid map[string]string
 	// heldBefore marks, by position in reasons, every reason that it has been held for.
 	heldBefore reasonSet
+	// conditions are the reasons that an Event tells of which hold now, and conditionsEver those that have ever held.
+	conditions, conditionsEver reasonSet
 	// origins are where the samples came from, nil if from Prometheus alone.
 	origins []origins
 	// history is the past, which later ticks add to.

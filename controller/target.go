@@ -81,10 +81,10 @@ type told struct {
 	desired int
 	// noted are the reasons that it had notes on.
 	noted reasonSet
-	// conditions are the reasons for Events that held at the last tick.
-	conditions reasonSet
-	problems   string
-	rival      string
+	// conditions are the reasons for Events that held at the last tick, and ever those that have held at any.
+	conditions, ever reasonSet
+	problems         string
+	rival            string
 }
 
 // see takes over what the cache shows now.

@@ -115,6 +115,7 @@ func (c *Controller) tellConditions(t *target) {
 		hold(s.Reason, func() string { return signalMessage(s) })
 	}
 	t.told.conditions = conditions
+	t.told.ever |= conditions
 }
 
 // signalMessage tells in a sentence what there is to be known of a signal while others decide.

@@ -321,6 +321,7 @@ func (p *pass) publish() *Snapshot {
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
 			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable, Free: t.free, FreeKnown: t.freeKnown, Rival: t.rival,
 			GPUs: t.gpus, GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid, history: t.history, origins: t.origins,
+			conditions: t.told.conditions, conditionsEver: t.told.ever,
 		}
 	}
 	return s

@@ -56,6 +56,15 @@ const (
 // results lists them all.
 var results = []result{success, conflict, forbidden, throttled, gone, notLeader, superseded, dry, unknown, failed}
 
+// WriteResults returns what can become of a write: the values of the label result of gpuscaler_scale_writes_total.
+func WriteResults() []string {
+	texts := make([]string, len(results))
+	for i, r := range results {
+		texts[i] = string(r)
+	}
+	return texts
+}
+
 // writes carries out changes beside the loop: raises before lowers, a bounded number at once, each once. One that hangs
 // holds up no other.
 type writes struct {

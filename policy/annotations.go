@@ -163,7 +163,7 @@ func (p *parser) parse(name, value string) {
 		p.refuse(name, "is not a known key"+suggest(name))
 		return
 	}
-	if err := k.parse(&p.spec, signal, value); err != nil {
+	if err := k.Allowed.read(&p.spec, signal, value); err != nil {
 		p.refuse(name, err.Error())
 	}
 }

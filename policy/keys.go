@@ -16,116 +16,129 @@ type Key struct {
 	Form, Default string
 	// Meaning is a sentence.
 	Meaning string
-
-	parse func(s *Spec, signal Signal, value string) error
+	// Allowed says which values it may have.
+	Allowed Allowed
 }
 
 // Keys returns the annotation table.
 func Keys() []Key { return slices.Clone(keys) }
 
 const (
-	// maxWindow and maxPeriod are HPA's limits (validation of stabilizationWindowSeconds and periodSeconds).
-	maxWindow = time.Hour
-	maxPeriod = 30 * time.Minute
+	// maxWindow, minPeriod and maxPeriod are HPA's limits (validation of stabilizationWindowSeconds and periodSeconds).
+	maxWindow            = time.Hour
+	minPeriod, maxPeriod = time.Second, 30 * time.Minute
 	// maxDuration bounds all other durations: longer ones are typing errors.
 	maxDuration = 7 * 24 * time.Hour
+	// maxValue is the largest target or threshold.
+	maxValue = maxReading / 1000
+	// maxTolerance is a fraction.
+	maxTolerance = 100
+	maxPort      = 65535
 )
 
 var keys = []Key{
-	{
-		"enabled", `"true"`, "–", "opt in",
-		func(_ *Spec, _ Signal, v string) error { return oneOf(v, "true", "false") },
-	},
+	{"enabled", `"true"`, "–", "opt in", oneOf(func(*Spec, string) {}, "true", "false")},
 	{
 		"class", "name", "–", "a named set of these keys; keys on the Deployment win",
-		func(*Spec, Signal, string) error { return nil }, // resolved before the keys are read
+		Allowed{Kind: ClassKind, read: func(*Spec, Signal, string) error { return nil }}, // resolved before the keys are read
 	},
 	{
 		"min-replicas", "whole number", "1", "lower bound, enforced with or without metrics",
-		func(s *Spec, _ Signal, v string) error { return whole(&s.MinReplicas, v, 0) },
+		wholeFrom(0, func(s *Spec) *int { return &s.MinReplicas }),
 	},
 	{
 		"max-replicas", "whole number", "required", "upper bound, enforced with or without metrics",
-		func(s *Spec, _ Signal, v string) error { return whole(&s.MaxReplicas, v, 1) },
+		wholeFrom(1, func(s *Spec) *int { return &s.MaxReplicas }),
 	},
-	{"target.<signal>", "number in the signal's unit", "–", "target tracking: average per ready replica", parseTarget},
-	{"steps.<signal>", `"<30:-1, >85:+2, >95:+50%"`, "–", "step scaling: the most extreme band that matches", parseSteps},
-	{"query.<signal>", "name of a query", "–", "a custom signal by a query that the administrator named", parseQuery},
+	{
+		"target.<signal>", "number in the signal's unit", "–", "target tracking: average per ready replica",
+		Allowed{Kind: TargetKind, Most: maxValue, read: parseTarget},
+	},
+	{
+		"steps.<signal>", `"<30:-1, >85:+2, >95:+50%"`, "–", "step scaling: the most extreme band that matches",
+		Allowed{Kind: StepsKind, Most: maxValue, Parts: maxParts, read: parseSteps},
+	},
+	{
+		"query.<signal>", "name of a query", "–", "a custom signal by a query that the administrator named",
+		Allowed{Kind: QueryKind, read: parseQuery},
+	},
 	{
 		"scale-up.stabilization", "duration", "0s", "as HPA stabilizationWindowSeconds",
-		func(s *Spec, _ Signal, v string) error {
-			return duration(&s.ScaleUp.StabilizationWindow, v, 0, maxWindow)
-		},
+		lasting(0, maxWindow, func(s *Spec) *time.Duration { return &s.ScaleUp.StabilizationWindow }),
 	},
 	{
 		"scale-down.stabilization", "duration", "5m", "as HPA stabilizationWindowSeconds",
-		func(s *Spec, _ Signal, v string) error {
-			return duration(&s.ScaleDown.StabilizationWindow, v, 0, maxWindow)
-		},
+		lasting(0, maxWindow, func(s *Spec) *time.Duration { return &s.ScaleDown.StabilizationWindow }),
 	},
 	{
 		"scale-up.policies", `"4 pods/15s, 100%/15s"`, `"4 pods/15s, 100%/15s"`, "as HPA policies",
-		func(s *Spec, _ Signal, v string) error { return policies(&s.ScaleUp.Policies, v) },
+		scalingPolicies(func(s *Spec) *[]ScalingPolicy { return &s.ScaleUp.Policies }),
 	},
 	{
 		"scale-down.policies", `"100%/15s"`, `"100%/15s"`, "as HPA policies",
-		func(s *Spec, _ Signal, v string) error { return policies(&s.ScaleDown.Policies, v) },
+		scalingPolicies(func(s *Spec) *[]ScalingPolicy { return &s.ScaleDown.Policies }),
 	},
 	{
 		"scale-up.select-policy", "max, min or disabled", "max", "as HPA selectPolicy",
-		func(s *Spec, _ Signal, v string) error { return selectPolicy(&s.ScaleUp.SelectPolicy, v) },
+		selecting(func(s *Spec) *SelectPolicy { return &s.ScaleUp.SelectPolicy }),
 	},
 	{
 		"scale-down.select-policy", "max, min or disabled", "max", "as HPA selectPolicy",
-		func(s *Spec, _ Signal, v string) error { return selectPolicy(&s.ScaleDown.SelectPolicy, v) },
+		selecting(func(s *Spec) *SelectPolicy { return &s.ScaleDown.SelectPolicy }),
 	},
 	{
 		"scale-up.tolerance", `"0.1" or "10%"`, "0.1", "as HPA tolerance",
-		func(s *Spec, _ Signal, v string) error { return tolerance(&s.ScaleUp.Tolerance, v) },
+		fraction(func(s *Spec) *float64 { return &s.ScaleUp.Tolerance }),
 	},
 	{
 		"scale-down.tolerance", `"0.1" or "10%"`, "0.1", "as HPA tolerance",
-		func(s *Spec, _ Signal, v string) error { return tolerance(&s.ScaleDown.Tolerance, v) },
+		fraction(func(s *Spec) *float64 { return &s.ScaleDown.Tolerance }),
 	},
-	{"startup", "auto or duration", "auto", "how long a new replica takes to serve; auto learns it", parseStartup},
-	{"max-pending", "whole number or all", "all for capacity-wait, then 1", "unschedulable pods left waiting as a request for capacity", parseMaxPending},
+	{
+		"startup", "auto or duration", "auto", "how long a new replica takes to serve; auto learns it",
+		lasting(time.Second, maxDuration, func(s *Spec) *time.Duration { return &s.Startup }).or("auto", func(*Spec) {}),
+	},
+	{
+		"max-pending", "whole number or all", "all for capacity-wait, then 1", "unschedulable pods left waiting as a request for capacity",
+		wholeFrom(0, (*Spec).pending).or("all", func(s *Spec) { *s.pending() = AllPending }),
+	},
 	{
 		"capacity-wait", "duration", "15m", "how long a cluster autoscaler is given to add nodes",
-		func(s *Spec, _ Signal, v string) error { return duration(&s.CapacityWait, v, 0, maxDuration) },
+		lasting(0, maxDuration, func(s *Spec) *time.Duration { return &s.CapacityWait }),
 	},
 	{
 		"idle-after", "duration", "–", `with min-replicas "0": scale to zero when no work was seen for this long`,
-		func(s *Spec, _ Signal, v string) error { return duration(&s.IdleAfter, v, time.Second, maxDuration) },
+		lasting(time.Second, maxDuration, func(s *Spec) *time.Duration { return &s.IdleAfter }),
 	},
-	{"activate-on", `"<signal> > 0"`, "–", "workload signal that wakes a Deployment from zero", parseActivateOn},
-	{"schedule", `"Mon-Fri 08:00-20:00 Europe/Berlin min=4 max=16; Sat,Sun 22:00-06:00 UTC min=2"`, "–", "bounds by time", parseSchedule},
-	{"paused", `"true", "up" or "down"`, "–", "stop all, or stop one direction", parsePaused},
 	{
-		"dry-run", `"true"`, "–", "decide, report, never write",
-		func(s *Spec, _ Signal, v string) error {
-			s.DryRun = v == "true"
-			return oneOf(v, "true", "false")
-		},
+		"activate-on", `"<signal> > 0"`, "–", "workload signal that wakes a Deployment from zero",
+		Allowed{Kind: WakeKind, read: parseActivateOn},
 	},
+	{
+		"schedule", `"Mon-Fri 08:00-20:00 Europe/Berlin min=4 max=16; Sat,Sun 22:00-06:00 UTC min=2"`, "–", "bounds by time",
+		Allowed{Kind: ScheduleKind, Parts: maxParts, read: parseSchedule},
+	},
+	{
+		"paused", `"true", "up" or "down"`, "–", "stop all, or stop one direction",
+		Allowed{Kind: WordKind, Words: []string{"true", "up", "down", "false"}, read: parsePaused},
+	},
+	{"dry-run", `"true"`, "–", "decide, report, never write", oneOf(func(s *Spec, word string) { s.DryRun = word == "true" }, "true", "false")},
 	{
 		"override-hold", "duration", "10m", "how long a person's own change of replicas is respected",
-		func(s *Spec, _ Signal, v string) error { return duration(&s.OverrideHold, v, 0, maxDuration) },
+		lasting(0, maxDuration, func(s *Spec) *time.Duration { return &s.OverrideHold }),
 	},
 	{
 		"scale-down.order", "default or least-busy", "default", "which pods are removed first",
-		func(s *Spec, _ Signal, v string) error {
-			s.LeastBusy = v == "least-busy"
-			return oneOf(v, "default", "least-busy")
-		},
+		oneOf(func(s *Spec, word string) { s.LeastBusy = word == "least-busy" }, "default", "least-busy"),
 	},
 	{
 		"not-responding", "warn or stop", "warn", "what to do when adding replicas does not lower the signal; gpu-memory stops by default",
-		func(s *Spec, _ Signal, v string) error {
-			s.StopNotResponding, s.WarnNotResponding = v == "stop", v == "warn"
-			return oneOf(v, "warn", "stop")
-		},
+		oneOf(func(s *Spec, word string) { s.StopNotResponding, s.WarnNotResponding = word == "stop", word == "warn" }, "warn", "stop"),
 	},
-	{"scrape", `"8000/metrics"`, "–", "read engine signals straight from the pods at this port and path; the engine classes know theirs", parseScrape},
+	{
+		"scrape", `"8000/metrics"`, "–", "read engine signals straight from the pods at this port and path; the engine classes know theirs",
+		Allowed{Kind: ScrapeKind, Least: 1, Most: maxPort, read: parseScrape},
+	},
 }
 
 // parseTarget reads target.<signal>.
@@ -134,7 +147,7 @@ func parseTarget(s *Spec, signal Signal, value string) error {
 	if builtin && !info.Targetable {
 		return fmt.Errorf("cannot be a target, because latency does not fall in proportion when replicas rise: use %ssteps.%s", Prefix, signal)
 	}
-	limit, allowed := maxReading/1000, "a number above 0"
+	limit, allowed := float64(maxValue), "a number above 0"
 	if info.Max > 0 {
 		limit, allowed = info.Max, fmt.Sprintf("a number above 0 and at most %v (%s)", info.Max, info.Unit)
 	} else if info.Unit != "" {
@@ -169,26 +182,12 @@ func parseQuery(s *Spec, signal Signal, value string) error {
 	return nil
 }
 
-func parseStartup(s *Spec, _ Signal, value string) error {
-	if value == "auto" {
-		return nil
+// pending is where the number of max-pending goes.
+func (s *Spec) pending() *int {
+	if s.MaxPending == nil {
+		s.MaxPending = new(int)
 	}
-	if err := duration(&s.Startup, value, time.Second, maxDuration); err != nil {
-		return fmt.Errorf("%w; or auto", err)
-	}
-	return nil
-}
-
-func parseMaxPending(s *Spec, _ Signal, value string) error {
-	n := AllPending
-	s.MaxPending = &n
-	if value == "all" {
-		return nil
-	}
-	if err := whole(&n, value, 0); err != nil {
-		return fmt.Errorf("%w, or all", err)
-	}
-	return nil
+	return s.MaxPending
 }
 
 // parseActivateOn reads "<signal> > 0".
@@ -222,7 +221,7 @@ func parseScrape(s *Spec, _ Signal, value string) error {
 	const allowed = `is not allowed: give a port from 1 to 65535 and a path, as in "8000/metrics"`
 	port, path, found := strings.Cut(value, "/")
 	var n int
-	if !found || whole(&n, port, 1) != nil || n > 65535 || !isPath(path) {
+	if !found || whole(&n, port, 1) != nil || n > maxPort || !isPath(path) {
 		return errors.New(allowed)
 	}
 	s.Scrape = Scrape{Port: n, Path: "/" + path}

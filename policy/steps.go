@@ -125,7 +125,7 @@ func parseBand(text string) (Band, error) {
 	}
 	b := Band{Above: threshold[0] == '>'}
 	v, err := decimal(strings.TrimSpace(threshold[1:]))
-	if err != nil || v > maxReading/1000 {
+	if err != nil || v > maxValue {
 		return Band{}, wrong
 	}
 	b.Threshold = v

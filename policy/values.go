@@ -12,15 +12,6 @@ import (
 // maxParts bounds the lists in a value: more is not a policy but an attack or a mistake.
 const maxParts = 32
 
-func oneOf(value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
-	}
-	return fmt.Errorf("is not allowed: give %s", strings.Join(allowed, " or "))
-}
-
 // whole reads a whole number written in plain digits.
 func whole(to *int, value string, least int) error {
 	n, err := strconv.ParseUint(value, 10, 31)
@@ -72,7 +63,7 @@ func tolerance(to *float64, value string) error {
 	if percent {
 		v /= 100
 	}
-	if err != nil || v > 100 {
+	if err != nil || v > maxTolerance {
 		return errors.New(`is not allowed: give a fraction such as "0.1" or a percentage such as "10%", not negative`)
 	}
 	// The HPA reckons with thousandths: the same digits divided can be another float, and then its ends differ.
@@ -80,14 +71,6 @@ func tolerance(to *float64, value string) error {
 		v = m * 0.001
 	}
 	*to = v
-	return nil
-}
-
-func selectPolicy(to *SelectPolicy, value string) error {
-	if err := oneOf(value, "max", "min", "disabled"); err != nil {
-		return err
-	}
-	*to = map[string]SelectPolicy{"max": MaxChange, "min": MinChange, "disabled": Disabled}[value]
 	return nil
 }
 
@@ -126,7 +109,7 @@ func scalingPolicy(text string) (ScalingPolicy, error) {
 	if !ok || whole(&p.Value, strings.TrimSpace(digits), 1) != nil {
 		return p, fmt.Errorf(`has the amount %q: give a whole number of at least 1 with "pods" or "%%"`, short(amount))
 	}
-	if err := duration(&p.Period, period, time.Second, maxPeriod); err != nil {
+	if err := duration(&p.Period, period, minPeriod, maxPeriod); err != nil {
 		return p, fmt.Errorf("has the period %q, which %w", short(period), err)
 	}
 	return p, nil

@@ -15,7 +15,7 @@ import (
 
 // TestDryRunListens wants a dry run to find a place for its dashboard, and to go without rather than to fail, unless the place was asked for.
 func TestDryRunListens(t *testing.T) {
-	taken, err := listen(t.Context(), "127.0.0.1:0")
+	taken, err := listen(t.Context(), "listen", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestDryRunListens(t *testing.T) {
 }
 
 func TestPageURL(t *testing.T) {
-	all, err := listen(t.Context(), ":0")
+	all, err := listen(t.Context(), "listen", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,6 +68,7 @@ type runOptions struct {
 	leaderElect       bool
 	leaseNamespace    string
 	listen            string
+	secure            secureFlags
 	// spare says that another address will do as well, or none.
 	spare bool
 }
@@ -80,8 +81,9 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.dryRun, "dry-run", false, "decide and tell, and write nothing")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let only the holder of a lease decide and write (default true in a cluster)")
 	flags.StringVar(&o.leaseNamespace, "leader-elect-resource-namespace", "", "`namespace` of the lease (default the pod's own, else "+defaultLeaseNamespace+")")
-	flags.StringVar(&o.listen, "listen", ":8080", "`address` to serve the dashboard, health, metrics and the API at; empty for none (default :8080, with --dry-run outside of a cluster "+loopback+", or a free port)")
+	flags.StringVar(&o.listen, "listen", ":8080", "`address` to serve the dashboard, health, metrics and the API at; empty for none (default :8080, with --secure-listen none, with --dry-run outside of a cluster "+loopback+", or a free port)")
 	flags.Lookup("listen").DefValue = "" // the text tells it
+	o.secure.addFlags(flags)
 }
 
 // loopback is where a dry run on somebody's own machine shows its dashboard, which is nobody else's business.
@@ -92,7 +94,11 @@ func (o *runOptions) settle(c *cluster, changed func(flag string) bool) error {
 	if !changed("leader-elect") {
 		o.leaderElect = c.inCluster && !o.dryRun
 	}
-	if !changed("listen") && o.dryRun && !c.inCluster {
+	switch {
+	case changed("listen"):
+	case o.secure.listen != "":
+		o.listen = ""
+	case o.dryRun && !c.inCluster:
 		o.listen, o.spare = loopback, true
 	}
 	if o.leaseNamespace == "" {
@@ -142,7 +148,7 @@ func (o *runOptions) problems() []error {
 	complain(o.leaseNamespace != "" && !isLabel(o.leaseNamespace), "--leader-elect-resource-namespace %q is no name of a namespace: %s", o.leaseNamespace, labelRule)
 	complain(o.dryRun && o.leaderElect, "--dry-run and --leader-elect exclude each other: a dry run writes no lease")
 	complain(!isAddress(o.listen), "--listen %q is no address: it looks like :8080 or 127.0.0.1:8080", o.listen)
-	return problems
+	return append(problems, o.secure.problems()...)
 }
 
 // usage makes one error of all problems with flags, nil if there is none.

@@ -41,6 +41,12 @@ func TestProblems(t *testing.T) {
 		{"no port", func(o *runOptions) { o.listen = "localhost" }, []string{`--listen "localhost"`, ":8080"}},
 		{"wrong port", func(o *runOptions) { o.listen = ":65536" }, []string{`--listen ":65536"`}},
 		{"any port", func(o *runOptions) { o.listen = "127.0.0.1:0" }, nil},
+		{"secure", func(o *runOptions) { o.secure = secureFlags{":8443", "c", "k"} }, nil},
+		{"secure with a certificate of its own", func(o *runOptions) { o.secure.listen = ":8443" }, nil},
+		{"wrong secure port", func(o *runOptions) { o.secure.listen = "8443" }, []string{`--secure-listen "8443"`, ":8443"}},
+		{"half a pair", func(o *runOptions) { o.secure = secureFlags{":8443", "c", ""} }, []string{"--tls-cert-file and --tls-private-key-file"}},
+		{"the other half", func(o *runOptions) { o.secure = secureFlags{":8443", "", "k"} }, []string{"--tls-cert-file and --tls-private-key-file"}},
+		{"certificate for nothing", func(o *runOptions) { o.secure = secureFlags{"", "c", "k"} }, []string{"--tls-cert-file", "--secure-listen"}},
 		{"no listener", func(o *runOptions) { o.listen = "" }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -96,6 +102,9 @@ func TestSettle(t *testing.T) {
 		{"laptop", laptop, func(*runOptions) {}, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080"}, false},
 		{"dry run", laptop, func(o *runOptions) { o.dryRun = true }, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: "127.0.0.1:8080", spare: true}, false},
 		{"dry run that listens", laptop, func(o *runOptions) { o.dryRun = true }, []string{"listen"}, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080"}, false},
+		{"secure alone", pod, func(o *runOptions) { o.secure.listen = ":8443" }, nil, runOptions{leaderElect: true, leaseNamespace: "gpus"}, false},
+		{"secure and plain", pod, func(o *runOptions) { o.secure.listen = ":8443" }, []string{"listen"}, runOptions{leaderElect: true, leaseNamespace: "gpus", listen: ":8080"}, false},
+		{"secure dry run", laptop, func(o *runOptions) { o.secure.listen, o.dryRun = ":8443", true }, nil, runOptions{leaseNamespace: "gpuscaler-system"}, false},
 		{"one namespace", chosen, func(*runOptions) {}, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080", namespaces: []string{"team"}}, false},
 		{"one namespace twice", chosen, func(o *runOptions) { o.namespaces = []string{"team"} }, nil, runOptions{leaseNamespace: "gpuscaler-system", listen: ":8080", namespaces: []string{"team"}}, false},
 		{"two namespaces", chosen, func(o *runOptions) { o.namespaces = []string{"other"} }, nil, runOptions{}, true},

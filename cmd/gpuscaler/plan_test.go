@@ -155,11 +155,17 @@ func TestCompleteDeployments(t *testing.T) {
 	}
 }
 
-// TestControllerURL wants a Service that the API server can reach, or nothing.
+// TestControllerURL wants a Service that the API server can reach, a port of this machine, or nothing.
 func TestControllerURL(t *testing.T) {
 	for url, want := range map[string]string{
 		"kube://gpuscaler-system/gpuscaler:8080": "",
 		"":                                       "",
+		"http://localhost:8080":                  "",
+		"http://127.0.0.1:8080/":                 "",
+		"http://[::1]:8080":                      "",
+		"https://localhost:8443":                 "is not allowed",
+		"http://localhost.example.com:8080":      "is not allowed",
+		"http://10.0.0.1:8080":                   "is not allowed",
 		"http://gpuscaler:8080":                  `--controller-url "http://gpuscaler:8080" is not allowed: give kube://NAMESPACE/SERVICE:PORT`,
 		"auto":                                   `--controller-url "auto" is not allowed`,
 		"kube://gpuscaler":                       "--controller-url: ",

@@ -27,6 +27,10 @@ func newRunCommand(g *globals) *cobra.Command {
 patches their scale. It is meant to run in the cluster, one process leading and others
 standing by. The file of --classes is read again when it changes.
 
+With --secure-listen it serves with TLS, and only to those whom RBAC allows it: it asks the API server
+whose bearer token a request carries and what its user may do. --listen then serves nothing unless it
+is given too: it asks nobody for a token.
+
 With --dry-run it runs anywhere, with the rights to read, and shows what it would do, also in a
 browser: it prints where. It sends no write of any kind: no scale, no Event, no lease.`,
 		Args: noArgs,
@@ -96,12 +100,15 @@ func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, o.listen)
-	if err != nil {
+	var at listeners
+	if at.plain, err = listen(ctx, "listen", o.listen); err != nil {
+		return err
+	}
+	if at.secure, err = o.secure.open(ctx, c, log); err != nil {
 		return err
 	}
 	if o.leaderElect {
-		if options.LeaderElection, err = o.election(c, listener); err != nil {
+		if options.LeaderElection, err = o.election(c, at.plain, at.secure.listener()); err != nil {
 			return err
 		}
 	}
@@ -112,7 +119,7 @@ func (o *runOptions) run(ctx context.Context, c *cluster, files *adminFiles, log
 	}
 	log.Info("Starting", "version", readVersion().Version, "cluster", c.describe(), "prometheus", s.name,
 		"interval", o.interval.String(), "namespaces", o.namespaces, "leaderElection", o.leaderElect)
-	err = serveWhile(ctx, listener, scaler.Handler(), log, scaler.Run)
+	err = at.serveWhile(ctx, scaler, log, scaler.Run)
 	if errors.Is(err, controller.ErrLeaseLost) {
 		return fmt.Errorf("stopping: %w; started anew, this process stands by again", err)
 	}
@@ -154,22 +161,28 @@ func (o *runOptions) showDryRun(cmd *cobra.Command, g *globals, c *cluster, file
 		return err
 	}
 	options.DryRun = true
-	listener, err := o.listenDry(ctx, heading)
-	if err != nil {
+	var at listeners
+	if at.plain, err = o.listenDry(ctx, heading); err != nil {
 		return err
+	}
+	if at.secure, err = o.secure.open(ctx, c, log); err != nil {
+		return err
+	}
+	if at.secure != nil {
+		fmt.Fprintf(heading, "Serving with TLS, to whom RBAC allows it, at %s\n", at.secure.Addr())
 	}
 	scaler, err := controller.New(options)
 	if err != nil {
 		return err
 	}
-	return serveWhile(ctx, listener, scaler.Handler(), log, func(ctx context.Context) error {
+	return at.serveWhile(ctx, scaler, log, func(ctx context.Context) error {
 		return runAndShow(ctx, scaler, view)
 	})
 }
 
 // listenDry opens the address of a dry run and tells where its dashboard is. One that nobody asked for is no reason to fail.
 func (o *runOptions) listenDry(ctx context.Context, heading io.Writer) (net.Listener, error) {
-	open := listen
+	open := func(ctx context.Context, address string) (net.Listener, error) { return listen(ctx, "listen", address) }
 	if o.spare {
 		open = listenSpare
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -19,24 +20,24 @@ import (
 	"github.com/gpuscaler/gpuscaler/policy/chart"
 )
 
-// listen opens the address to serve at, nil if it is empty.
-func listen(ctx context.Context, address string) (net.Listener, error) {
+// listen opens the address that a flag names, nil if it is empty.
+func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("serving at --listen %s: %w; another address can be given", address, err)
+		return nil, fmt.Errorf("serving at --%s %s: %w; another address can be given", flag, address, err)
 	}
 	return listener, nil
 }
 
-// listenSpare opens the address, or another port of this machine if it is taken. It is nil, and why says so, where even that is not to
-// be had.
+// listenSpare opens the address of --listen, or another port of this machine if it is taken. It is nil, and why says so, where even
+// that is not to be had.
 func listenSpare(ctx context.Context, address string) (listener net.Listener, why error) {
-	listener, err := listen(ctx, address)
+	listener, err := listen(ctx, "listen", address)
 	if err != nil {
-		listener, err = listen(ctx, "127.0.0.1:0")
+		listener, err = listen(ctx, "listen", "127.0.0.1:0")
 	}
 	return listener, err
 }
@@ -79,6 +80,7 @@ func serveWhile(ctx context.Context, listener net.Listener, handler http.Handler
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute,
 		MaxHeaderBytes:    1 << 16,
+		ErrorLog:          slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelError),
 	}
 	log.Info("Serving", "address", listener.Addr().String())
 	served := make(chan error, 1)
@@ -102,7 +104,7 @@ func serveWhile(ctx context.Context, listener net.Listener, handler http.Handler
 const defaultLeaseNamespace = "gpuscaler-system"
 
 // election prepares taking part in the election of a leader.
-func (o *runOptions) election(c *cluster, listener net.Listener) (*controller.LeaderElection, error) {
+func (o *runOptions) election(c *cluster, plain, secure net.Listener) (*controller.LeaderElection, error) {
 	client, err := controller.LeaseClientFor(c.config)
 	if err != nil {
 		return nil, err
@@ -111,9 +113,10 @@ func (o *runOptions) election(c *cluster, listener net.Listener) (*controller.Le
 	if err != nil {
 		return nil, fmt.Errorf("finding a name for the lease: %w", err)
 	}
+	podIP := os.Getenv("POD_IP")
 	return &controller.LeaderElection{
 		Client: client, Namespace: o.leaseNamespace, Name: controller.LeaseName(o.controllerName),
-		Identity: controller.Identity(host, reachableAt(listener, os.Getenv("POD_IP"))),
+		Identity: controller.Identity(host, reachableAt(plain, podIP), reachableAt(secure, podIP)),
 	}, nil
 }
 

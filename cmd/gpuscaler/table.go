@@ -51,6 +51,7 @@ func signalsOf(d *policy.Decision) string {
 		if s.Target > 0 {
 			text += "/" + number(s.Target)
 		}
+		text += origin(s.Source)
 		if s == leading {
 			parts = slices.Insert(parts, 0, text)
 		} else {
@@ -61,6 +62,14 @@ func signalsOf(d *policy.Decision) string {
 		return "-"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// origin is who told a signal if it was not Prometheus alone: what stands in brackets behind the name of the metric.
+func origin(source string) string {
+	if i := strings.IndexByte(source, ' '); i > 0 && strings.HasSuffix(source, ")") {
+		return source[i:]
+	}
+	return ""
 }
 
 // valueOf is a signal's value, or a question mark where there is none.

@@ -152,3 +152,19 @@ func TestProgress(t *testing.T) {
 		})
 	}
 }
+
+// TestOrigin: the table tells when a signal was read past Prometheus.
+func TestOrigin(t *testing.T) {
+	w := workload("llm", 2, 3, 5)
+	for source, want := range map[string]string{
+		"": "queue-depth 5/4, kv-cache ?/80", "vllm:num_requests_waiting": "queue-depth 5/4, kv-cache ?/80", "query mine": "queue-depth 5/4, kv-cache ?/80",
+		"vllm:num_requests_waiting (pods)":                          "queue-depth 5/4 (pods), kv-cache ?/80",
+		"vllm:num_requests_waiting (pods, 16 of 40 pods in a tick)": "queue-depth 5/4 (pods, 16 of 40 pods in a tick), kv-cache ?/80",
+		"gpuscaler_nvml_gpu_utilization_ratio (NVML agents)":        "queue-depth 5/4 (NVML agents), kv-cache ?/80",
+	} {
+		w.Decision.Signals[1].Source = source
+		if got := signalsOf(&w.Decision); got != want {
+			t.Errorf("%q: got %q, want %q", source, got, want)
+		}
+	}
+}

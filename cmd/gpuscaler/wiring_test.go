@@ -218,7 +218,7 @@ func TestHangingPrometheusIsNamed(t *testing.T) {
 // TestServeWhile serves as long as the function runs, and ends it when serving fails.
 func TestServeWhile(t *testing.T) {
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
-	listener, err := listen(t.Context(), "127.0.0.1:0")
+	listener, err := listen(t.Context(), "listen", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestServeWhile(t *testing.T) {
 		t.Errorf("got %v, want the function's own error", err)
 	}
 
-	listener, err = listen(t.Context(), "127.0.0.1:0")
+	listener, err = listen(t.Context(), "listen", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,15 +257,15 @@ func TestServeWhile(t *testing.T) {
 }
 
 func TestListen(t *testing.T) {
-	first, err := listen(t.Context(), "127.0.0.1:0")
+	first, err := listen(t.Context(), "listen", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	if _, err := listen(t.Context(), first.Addr().String()); err == nil || !strings.Contains(err.Error(), "--listen "+first.Addr().String()) {
+	if _, err := listen(t.Context(), "listen", first.Addr().String()); err == nil || !strings.Contains(err.Error(), "--listen "+first.Addr().String()) {
 		t.Errorf("a port that is taken: got %v", err)
 	}
-	if none, err := listen(t.Context(), ""); none != nil || err != nil {
+	if none, err := listen(t.Context(), "listen", ""); none != nil || err != nil {
 		t.Errorf("no address: got %v, %v", none, err)
 	}
 	_, port, err := net.SplitHostPort(first.Addr().String())
@@ -275,7 +275,7 @@ func TestListen(t *testing.T) {
 	if got := reachableAt(first, "10.0.0.1"); got != "127.0.0.1:"+port {
 		t.Errorf("a listener on one address is reached at %q", got)
 	}
-	all, err := listen(t.Context(), ":0")
+	all, err := listen(t.Context(), "listen", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,9 +33,14 @@ var writes = map[string][]string{
 		shards("update configmaps gpuscaler-checkpoint-"),
 		"create configmaps", "create leases.coordination.k8s.io", "update leases.coordination.k8s.io gpuscaler",
 	))),
+	"ClusterRole gpuscaler-dashboard-reader":     nil,
 	"ClusterRole gpuscaler-least-busy":           {"patch pods"},
+	"ClusterRole gpuscaler-metrics-scraper":      nil,
 	"ClusterRole gpuscaler-prometheus-discovery": nil,
-	"ClusterRole gpuscaler-viewer":               nil,
+	"ClusterRole gpuscaler-secure-metrics": {
+		"create subjectaccessreviews.authorization.k8s.io", "create tokenreviews.authentication.k8s.io",
+	},
+	"ClusterRole gpuscaler-viewer": nil,
 }
 
 // shards are grants for each part of the checkpoint; the controller has 16.
@@ -157,8 +162,8 @@ func TestBindings(t *testing.T) {
 			check(binding.Name, binding.RoleRef, binding.Subjects)
 		}
 	}
-	if bound != 6 {
-		t.Errorf("found %d bindings, want 6", bound)
+	if bound != 7 {
+		t.Errorf("found %d bindings, want 7", bound)
 	}
 }
 

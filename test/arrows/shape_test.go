@@ -53,6 +53,16 @@ func TestAgentWithoutCgo(t *testing.T) {
 	goCommand(t, "list", "-export", "-f", "{{.Export}}", "./cmd/nvml-agent")
 }
 
+// TestScratch wants in the program what an image from scratch does not have: time zones and certificates of authorities.
+func TestScratch(t *testing.T) {
+	deps := packages(t)[module+"/cmd/gpuscaler"].Deps
+	for _, needed := range []string{"time/tzdata", "golang.org/x/crypto/x509roots/fallback"} {
+		if !slices.Contains(deps, needed) {
+			t.Errorf("cmd/gpuscaler does not contain %s", needed)
+		}
+	}
+}
+
 // TestRequirements keeps the program's go.mod lean: what only tests and checks
 // need has modules of its own.
 func TestRequirements(t *testing.T) {

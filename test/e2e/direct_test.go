@@ -17,8 +17,8 @@ import (
 )
 
 // scraped are annotations that ask for four waiting requests per replica, read from the pods themselves.
-func scraped(more ...string) map[string]string {
-	a := gpuAnnotations(append([]string{"target.queue-depth", "4", "scrape", "8000/metrics"}, more...)...)
+func scraped() map[string]string {
+	a := gpuAnnotations("target.queue-depth", "4", "scrape", "8000/metrics")
 	delete(a, prefix+"target.gpu-utilization")
 	return a
 }

@@ -47,8 +47,14 @@ func (o *output) String() string {
 // listen on.
 func start(t testing.TB, kubeconfig string, args ...string) *process {
 	t.Helper()
-	p := &process{done: make(chan struct{}), listen: freeAddress(t)}
-	args = append(args, "--kubeconfig", kubeconfig, "--listen", p.listen)
+	return startAt(t, kubeconfig, "--listen", freeAddress(t), args...)
+}
+
+// startAt runs the program until the test ends. It is told the kubeconfig and, by a flag, the address to listen on.
+func startAt(t *testing.T, kubeconfig, flag, address string, args ...string) *process {
+	t.Helper()
+	p := &process{done: make(chan struct{}), listen: address}
+	args = append(args, "--kubeconfig", kubeconfig, flag, address)
 	// It outlives the test's context, which ends before the cleanup that stops it in order.
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), cluster.program, args...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out

@@ -100,7 +100,11 @@ func (c *core) apply(cfg coreConfig) error {
 	interval := model.Duration(cfg.interval)
 	fmt.Fprintf(&text, "global: {scrape_interval: %s, scrape_timeout: %s}\nscrape_configs:\n", interval, interval)
 	for _, job := range cfg.jobs {
-		fmt.Fprintf(&text, "- {job_name: %q, honor_labels: %t}\n", job.Name, job.HonorLabels)
+		more := ""
+		if job.Token != "" {
+			more = fmt.Sprintf(", scheme: https, authorization: {credentials: %q}, tls_config: {insecure_skip_verify: true}", job.Token)
+		}
+		fmt.Fprintf(&text, "- {job_name: %q, honor_labels: %t%s}\n", job.Name, job.HonorLabels, more)
 	}
 	parsed, err := config.Load(text.String(), cfg.logger)
 	if err != nil {

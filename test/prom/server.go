@@ -37,6 +37,8 @@ type Job struct {
 	// HonorLabels decides who wins where a scraped label is also one of the target's. With false, Prometheus' default,
 	// the pod and the namespace that dcgm-exporter tells become exported_pod and exported_namespace.
 	HonorLabels bool
+	// Token, if not empty, is sent to the targets, with TLS and whatever certificate they show.
+	Token string
 	// Select, if not nil, keeps only some targets.
 	Select func(fleet.Target) bool
 }

@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/gpuscaler/gpuscaler/deploy/monitoring"
+	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/prom"
+)
+
+// dashboardVariables stand for those of the dashboard.
+var dashboardVariables = strings.NewReplacer("$workload", ".*", "$__rate_interval", "10s")
+
+// Every query of the dashboard and of the alerts is answered by a Prometheus that scrapes a running controller as the ServiceMonitor
+// says, and those of the dashboard have something to show.
+func TestQueriesOfTheDashboard(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, false)
+	ns := namespace(t, "dashboard")
+	l := newLoad(100)
+	d := create(t, ns, "vision", 2, gpuAnnotations(), l)
+	create(t, ns, "broken", 1, map[string]string{"gpuscaler.io/enabled": "true", "gpuscaler.io/target.gpu-utilization": "500"}, newLoad(0))
+	create(t, ns, "blind", 1, gpuAnnotations("target.running-requests", "3"), newLoad(50)) // no engine
+	program := runs(t, ns, p.URL())
+	scrapesProgram(t, p, program, "")
+	d.waitReason(program, "WithinTolerance")
+	l.SetLoad(200)
+	d.waitReplicas(4, 15*time.Second)
+
+	replace := func(query string) string {
+		return strings.ReplaceAll(dashboardVariables.Replace(query), "$namespace", ns)
+	}
+	for _, row := range monitoring.Rows() {
+		for _, panel := range row.Panels {
+			for _, q := range panel.Queries {
+				bed.WaitFor(t, 30*time.Second, panel.Title, func() error {
+					samples, err := p.Query(t.Context(), replace(q.Expr))
+					if err == nil && len(samples) == 0 && !q.Rare {
+						err = fmt.Errorf("nothing to show: %s", replace(q.Expr))
+					}
+					if err == nil {
+						err = legendOf(q.Legend, samples)
+					}
+					return err
+				})
+			}
+		}
+	}
+
+	// What is set up here is what these two tell of.
+	for query, want := range map[string]string{
+		`gpuscaler_held{namespace="` + ns + `",workload="broken",reason="InvalidAnnotations"} == 1`: "broken",
+		`gpuscaler_condition{namespace="` + ns + `",workload="blind",reason="NoData"} == 1`:         "blind",
+	} {
+		bed.WaitFor(t, 30*time.Second, want, func() error {
+			samples, err := p.Query(t.Context(), query)
+			if err != nil {
+				return err
+			}
+			return bed.Want(query, len(samples), 1)
+		})
+	}
+	tryAlerts(t, p)
+}
+
+// scrapesProgram lets a Prometheus scrape a controller with the labels that a ServiceMonitor gives its target, and with TLS and a token
+// unless that is empty.
+func scrapesProgram(t *testing.T, p *prom.Server, program *process, token string) {
+	t.Helper()
+	jobs := append(prom.DefaultJobs(), prom.Job{Name: "gpuscaler", Source: "gpuscaler", HonorLabels: true, Token: token})
+	if err := p.SetJobs(jobs); err != nil {
+		t.Fatal(err)
+	}
+	p.SetTargets("gpuscaler", []fleet.Target{{Addr: program.listen, Labels: map[string]string{
+		"namespace": "gpuscaler-system", "pod": "gpuscaler-0", "instance": program.listen,
+	}}})
+}
+
+// legendOf wants series to have the labels of a legend.
+func legendOf(legend string, samples []prom.Sample) error {
+	for part := range strings.SplitSeq(legend, "{{") {
+		label, _, named := strings.Cut(part, "}}")
+		if !named || len(samples) == 0 {
+			continue
+		}
+		if samples[0].Labels[label] == "" {
+			return fmt.Errorf("the legend %q names the label %s, which %v lacks", legend, label, samples[0].Labels)
+		}
+	}
+	return nil
+}
+
+// tryAlerts evaluates the alerts, and the metric that each compares.
+func tryAlerts(t *testing.T, p *prom.Server) {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/monitoring/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range file.Groups[0].Rules {
+		samples, err := p.Query(t.Context(), rule.Expr)
+		if err != nil {
+			t.Errorf("%s: %v", rule.Alert, err)
+		}
+		switch pending := len(samples) > 0; rule.Alert {
+		case "GpuscalerInvalidAnnotations", "GpuscalerHoldingForMissingData":
+			if !pending {
+				t.Errorf("%s: %s finds nothing, and there is such a workload", rule.Alert, rule.Expr)
+			}
+		case "GpuscalerDown", "GpuscalerNoLeader", "GpuscalerConflict", "GpuscalerScaleWritesFail", "GpuscalerTicksMissed", "GpuscalerNotResponding":
+			if pending {
+				t.Errorf("%s: %s finds %v, and nothing is wrong", rule.Alert, rule.Expr, samples)
+			}
+		}
+	}
+}
