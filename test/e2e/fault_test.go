@@ -135,8 +135,8 @@ func TestNothingIsLoweredOnBrokenMetrics(t *testing.T) {
 			d.waitReason(program, cmp.Or(f.reason, "NoData"))
 			d.neverBelow(4, 7*time.Second) // longer than the window and than a sample may be old: a gap
 
+			healed := time.Now() // at the earliest: a tick may come while it heals
 			f.heal(t, p, l)
-			healed := time.Now()
 			d.waitReason(program, "Gap")
 			d.waitReplicas(1, 30*time.Second)
 			if took := time.Since(healed); took < 5*time.Second {
