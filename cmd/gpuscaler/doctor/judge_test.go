@@ -100,6 +100,9 @@ var wrongs = []wrong{
 	{"the controller cannot write", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		f.Cluster.Rights[1].Allowed, f.Cluster.Rights[1].Vital, f.Cluster.Writes = false, true, true
 	}, "error write-rights", "kubectl apply -k deploy/rbac"},
+	{"the controller cannot tell", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
+		f.Cluster.Rights[1].Allowed, f.Cluster.Writes = false, true
+	}, "warning write-rights", "kubectl apply -k deploy/rbac"},
 	{"rights unknown", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		f.Cluster.RightsErr = errors.New("no\nanswer")
 	}, "info not-checked", "no answer"},
