@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,9 +26,9 @@ func TestSeek(t *testing.T) {
 		defer cancel()
 		var told []string
 		log := funcr.New(func(_, args string) { told = append(told, args) }, funcr.Options{})
-		looks := 0
+		var looks atomic.Int64
 		look := func(context.Context) (*source, error) {
-			if looks++; looks < 4 {
+			if looks.Add(1) < 4 {
 				return nil, errors.New("none among 3 Services")
 			}
 			return &source{name: "http://found"}, nil
@@ -43,8 +44,8 @@ func TestSeek(t *testing.T) {
 		}
 		time.Sleep(3*seekEvery - time.Second)
 		synctest.Wait()
-		if looks != 3 || k.found.Load() != nil {
-			t.Errorf("%d looks before the third minute is over", looks)
+		if looks.Load() != 3 || k.found.Load() != nil {
+			t.Errorf("%d looks before the third minute is over", looks.Load())
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
@@ -56,8 +57,8 @@ func TestSeek(t *testing.T) {
 		}
 		time.Sleep(10 * seekEvery)
 		synctest.Wait()
-		if looks != 4 || len(told) != 2 || !strings.Contains(told[0], "--prometheus-url") || !strings.Contains(told[1], "http://found") {
-			t.Errorf("%d looks, told %q", looks, told)
+		if looks.Load() != 4 || len(told) != 2 || !strings.Contains(told[0], "--prometheus-url") || !strings.Contains(told[1], "http://found") {
+			t.Errorf("%d looks, told %q", looks.Load(), told)
 		}
 	})
 }

@@ -25,6 +25,7 @@ var writes = map[string][]string{
 	"ClusterRole gpuscaler": {
 		"create events", "patch deployments/scale.apps", "patch events",
 	},
+	"Role gpuscaler-least-busy": {"patch pods"},
 	"Role gpuscaler-workloads": {
 		"create events", "patch deployments/scale.apps", "patch events",
 	},
@@ -113,31 +114,31 @@ func grant(verb, group, resource, name string) string {
 	return strings.TrimSpace(verb + " " + strings.TrimSuffix(resource+"."+group, ".") + " " + name)
 }
 
-// TestNamespaced wants the Role for single namespaces to grant what the ClusterRole grants, but what is in no namespace.
+// TestNamespaced wants the Roles for single namespaces to grant what the ClusterRoles grant, but what is in no namespace.
 func TestNamespaced(t *testing.T) {
-	var everywhere, within []rbacv1.PolicyRule
+	all := map[string][]string{}
 	for _, object := range manifests(t) {
 		switch role := object.(type) {
 		case *rbacv1.ClusterRole:
-			if role.Name == "gpuscaler" {
-				everywhere = role.Rules
-			}
+			all["ClusterRole "+role.Name] = grants(role.Rules, every)
 		case *rbacv1.Role:
-			if role.Name == "gpuscaler-workloads" {
-				within = role.Rules
-			}
+			all["Role "+role.Name] = grants(role.Rules, every)
 		}
 	}
-	all := func(rules []rbacv1.PolicyRule) []string {
-		return grants(rules, func(verbs []string, _, _ string) []string { return verbs })
-	}
-	want := slices.DeleteFunc(all(everywhere), func(g string) bool {
-		return strings.HasSuffix(g, " nodes") || strings.HasSuffix(g, " namespaces")
-	})
-	if got := all(within); len(got) == 0 || !slices.Equal(got, want) {
-		t.Errorf("the Role grants %q, want %q", got, want)
+	for everywhere, within := range map[string]string{
+		"ClusterRole gpuscaler": "Role gpuscaler-workloads", "ClusterRole gpuscaler-least-busy": "Role gpuscaler-least-busy",
+	} {
+		want := slices.DeleteFunc(all[everywhere], func(g string) bool {
+			return strings.HasSuffix(g, " nodes") || strings.HasSuffix(g, " namespaces")
+		})
+		if got := all[within]; len(got) == 0 || !slices.Equal(got, want) {
+			t.Errorf("%s grants %q, want %q", within, got, want)
+		}
 	}
 }
+
+// every picks all verbs.
+func every(verbs []string, _, _ string) []string { return verbs }
 
 // TestBindings wants each binding to give a role that is shipped to the
 // ServiceAccount that is shipped.
@@ -161,8 +162,8 @@ func TestBindings(t *testing.T) {
 			check(binding.Name, binding.RoleRef, binding.Subjects)
 		}
 	}
-	if bound != 6 {
-		t.Errorf("found %d bindings, want 6", bound)
+	if bound != 7 {
+		t.Errorf("found %d bindings, want 7", bound)
 	}
 }
 

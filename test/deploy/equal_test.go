@@ -26,6 +26,7 @@ var choices = []struct {
 	{"cluster-wide", nil, system, ``},
 	{"single-namespace", nil, "default", `{watch: {namespaces: [default]}, prometheus: {url: ""}}`},
 	{"single-namespace", []string{"without-keda"}, "default", `{watch: {namespaces: [default]}, prometheus: {url: ""}, keda: false}`},
+	{"single-namespace", []string{"scale-down-order-namespaced"}, "default", `{watch: {namespaces: [default]}, prometheus: {url: ""}, scaleDownOrder: true}`},
 	{"high-availability", nil, system, `replicas: 2`},
 	{"scale-down-order", nil, system, `scaleDownOrder: true`},
 	{"nvml-agent", nil, system, `nvmlAgent: {enabled: true}`},

@@ -51,7 +51,7 @@ func start(t testing.TB, kubeconfig string, args ...string) *process {
 }
 
 // startAt runs the program until the test ends. It is told the kubeconfig and, by a flag, the address to listen on.
-func startAt(t *testing.T, kubeconfig, flag, address string, args ...string) *process {
+func startAt(t testing.TB, kubeconfig, flag, address string, args ...string) *process {
 	t.Helper()
 	p := &process{done: make(chan struct{}), listen: address}
 	args = append(args, "--kubeconfig", kubeconfig, flag, address)

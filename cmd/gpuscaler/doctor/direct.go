@@ -117,7 +117,8 @@ func judgeAgents(f *findings, facts *Facts) {
 	switch {
 	case facts.Agents == 0:
 	case facts.Agents < facts.GPUNodes:
-		f.add(Warning, NVMLAgents, "", fmt.Sprintf("there are %d, and %s with GPUs", facts.Agents, count(facts.GPUNodes, "node")),
+		// A cluster may have them in some of its pools only, and what is missing a workload shows.
+		f.add(Info, NVMLAgents, "", fmt.Sprintf("there are %d, and %s with GPUs", facts.Agents, count(facts.GPUNodes, "node")),
 			"look at the pods of the DaemonSet: kubectl -n gpuscaler-system get pods -l "+controller.AgentLabel)
 	default:
 		f.add(OK, NVMLAgents, "", fmt.Sprintf("there are %d, on %s with GPUs", facts.Agents, count(facts.GPUNodes, "node")), "")
