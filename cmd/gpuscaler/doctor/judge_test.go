@@ -100,6 +100,9 @@ var wrongs = []wrong{
 	{"the controller cannot write", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		f.Cluster.Rights[1].Allowed, f.Cluster.Rights[1].Vital, f.Cluster.Writes = false, true, true
 	}, "error write-rights", "kubectl apply -k deploy/rbac"},
+	{"the controller cannot tell", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
+		f.Cluster.Rights[1].Allowed, f.Cluster.Writes = false, true
+	}, "warning write-rights", "kubectl apply -k deploy/rbac"},
 	{"rights unknown", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		f.Cluster.RightsErr = errors.New("no\nanswer")
 	}, "info not-checked", "no answer"},
@@ -145,6 +148,9 @@ var wrongs = []wrong{
 	{"agents that refuse", func(_ *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
 		w.Direct = &DirectFacts{Agents: controller.Asked{All: 2, Asked: 2, Failed: 1}, Problem: "refused"}
 	}, "info nvml-agents", "1 of 2 agents did not answer: refused"},
+	{"agents that refuse the controller", func(f *Facts, w *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) {
+		f.Cluster.Writes, w.Direct = true, &DirectFacts{Agents: controller.Asked{All: 2, Asked: 2, Failed: 1}, Problem: "refused"}
+	}, "warning nvml-agents", "1 of 2 agents did not answer: refused -> look at the pods, and whether a NetworkPolicy"},
 	{"agents on all nodes", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Agents, f.GPUNodes = 2, 2 }, "ok nvml-agents", "there are 2, on 2 nodes with GPUs"},
 	{"a node without agent", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Agents, f.GPUNodes = 1, 2 }, "info nvml-agents", "there are 1, and 2 nodes with GPUs"},
 	{"no version", func(f *Facts, _ *WorkloadFacts, _ *ReadingFacts, _ *SignalFacts) { f.Prometheus.Version = "" }, "ok prometheus", "does not tell its version"},
