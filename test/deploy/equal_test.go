@@ -35,6 +35,27 @@ var choices = []struct {
 	{"cluster-wide", []string{"priority-class"}, system, `priorityClass: {create: true}`},
 	{"cluster-wide", []string{"flow-schemas"}, system, `flowSchemas: true`},
 	{"cluster-wide", []string{"../rbac/viewer"}, system, `viewerRole: true`},
+	{"cluster-wide", []string{"monitoring"}, system, `monitoring: {enabled: true}`},
+	{"cluster-wide", []string{"admission-policy"}, system, `admissionPolicy: true`},
+	{"cluster-wide", []string{"secure-metrics"}, system, `secureMetrics: {enabled: true}`},
+	{
+		"cluster-wide",
+		[]string{"secure-metrics", "secure-metrics-certificate"},
+		system,
+		`secureMetrics: {enabled: true, tlsSecret: gpuscaler-tls}`,
+	},
+	{
+		"single-namespace",
+		[]string{"monitoring", "secure-metrics"},
+		"default",
+		`{watch: {namespaces: [default]}, prometheus: {url: ""}, monitoring: {enabled: true}, secureMetrics: {enabled: true}}`,
+	},
+	{
+		"nvml-agent",
+		[]string{"network-policies", "monitoring", "secure-metrics"},
+		system,
+		`{nvmlAgent: {enabled: true}, networkPolicies: {enabled: true}, monitoring: {enabled: true}, secureMetrics: {enabled: true}}`,
+	},
 	{
 		"single-namespace",
 		[]string{"high-availability", "network-policies"},
@@ -91,6 +112,29 @@ func TestKindsOfAgent(t *testing.T) {
 		}
 		if s, h := plain(t, daemonset), plain(t, made); s != h {
 			t.Errorf("%s differs (- shipped, + Helm):\n%s", kind, diff.Diff(s, h))
+		}
+	}
+}
+
+// What scrapes the controller is what deploy/monitoring ships, with and without TLS.
+func TestServiceMonitors(t *testing.T) {
+	for file, components := range map[string][]string{
+		"servicemonitor.yaml": {"monitoring"}, "secure/servicemonitor.yaml": {"monitoring", "secure-metrics"},
+	} {
+		text, err := os.ReadFile(filepath.Join("../../deploy/monitoring", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &unstructured.Unstructured{}
+		if err := yaml.UnmarshalStrict(text, &want.Object); err != nil {
+			t.Fatal(err)
+		}
+		got := compose(t, system, "cluster-wide", components)[nameOf(want)]
+		if got == nil {
+			t.Fatalf("%q: no ServiceMonitor", components)
+		}
+		if s, k := plain(t, want), plain(t, got); s != k {
+			t.Errorf("%q differs (- shipped, + kustomize):\n%s", components, diff.Diff(s, k))
 		}
 	}
 }
