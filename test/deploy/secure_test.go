@@ -12,45 +12,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 )
 
-// With secure-metrics the program, run as the manifest says and under the rights that are shipped, is probed by the kubelet as before,
-// tells metrics to whom RBAC allows them, and has no plain port that others reach.
+// With secure-metrics the program, run as the manifest says and under the rights that are shipped, answers the kubelet, and tells metrics to
+// whom RBAC allows them and nobody else.
 func TestSecureMetrics(t *testing.T) {
-	b := control(t)
 	all := compose(t, system, "cluster-wide", []string{"secure-metrics"})
 	install(t, all)
 	c := container(t, all)
-	secure := ""
-	for _, arg := range c.Args {
-		if address, ok := strings.CutPrefix(arg, "--listen="); ok && !strings.HasPrefix(address, "127.0.0.1:") {
-			t.Errorf("others reach the plain port %s", address)
-		}
-		if address, ok := strings.CutPrefix(arg, "--secure-listen="); ok {
-			secure = address
-		}
-	}
-	if _, port, err := net.SplitHostPort(secure); err != nil || len(c.Ports) != 1 || fmt.Sprint(c.Ports[0].ContainerPort) != port {
-		t.Fatalf("the program serves at %q, and the pod's ports are %v", secure, c.Ports)
-	}
-	wantTarget(t, typed[corev1.Service](t, all["Service "+system+"/gpuscaler"]), c.Ports[0].Name)
 	address := freeAddress(t)
 	run(t, system, append(c.Args, "--secure-listen", address))
-
 	for _, probe := range []*corev1.HTTPGetAction{c.LivenessProbe.HTTPGet, c.ReadinessProbe.HTTPGet} {
-		if probe.Scheme != corev1.URISchemeHTTPS || probe.Port.String() != c.Ports[0].Name {
-			t.Errorf("the kubelet asks %v", probe)
-		}
 		if code := status(t, "https://"+address+probe.Path, ""); code != http.StatusOK {
 			t.Errorf("%s answers the kubelet %d", probe.Path, code)
 		}
 	}
-	config, err := b.ServiceAccountConfig(t.Context(), system, "prometheus")
+	config, err := control(t).ServiceAccountConfig(t.Context(), system, "prometheus")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,12 +53,57 @@ func TestSecureMetrics(t *testing.T) {
 	}
 }
 
-// wantTarget wants every port of a Service to lead to the container's.
-func wantTarget(t *testing.T, s *corev1.Service, name string) {
-	t.Helper()
-	if len(s.Spec.Ports) == 0 || slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.TargetPort.String() != name }) {
-		t.Errorf("the Service has %v, and the container the port %s", s.Spec.Ports, name)
+// Service and kubelet ask at the port that --secure-listen opens, with TLS, the network policy lets them, and no other pod reaches the plain
+// one.
+func TestSecurePort(t *testing.T) {
+	all := compose(t, system, "cluster-wide", []string{"secure-metrics", "network-policies"})
+	c := container(t, all)
+	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	plain, secure := flags.String("listen", "", ""), flags.String("secure-listen", "", "")
+	flags.ParseErrorsAllowlist.UnknownFlags = true
+	if err := flags.Parse(c.Args); err != nil {
+		t.Fatal(err)
 	}
+	if host, _, err := net.SplitHostPort(*plain); err != nil || !net.ParseIP(host).IsLoopback() {
+		t.Errorf("others reach the plain port at %q", *plain)
+	}
+	if len(c.Ports) != 1 || fmt.Sprintf(":%d", c.Ports[0].ContainerPort) != *secure {
+		t.Fatalf("the program serves at %q, and the pod has the ports %v", *secure, c.Ports)
+	}
+	port := c.Ports[0].Name
+	for _, probe := range []*corev1.HTTPGetAction{c.LivenessProbe.HTTPGet, c.ReadinessProbe.HTTPGet} {
+		if probe.Scheme != corev1.URISchemeHTTPS || probe.Port.String() != port {
+			t.Errorf("the kubelet asks %v", probe)
+		}
+	}
+	service := typed[corev1.Service](t, all["Service "+system+"/gpuscaler"])
+	if len(service.Spec.Ports) != 1 || service.Spec.Ports[0].TargetPort.String() != port || service.Spec.Ports[0].Name != port {
+		t.Errorf("the Service has %v", service.Spec.Ports)
+	}
+	np := typed[networkingv1.NetworkPolicy](t, all["NetworkPolicy "+system+"/gpuscaler"])
+	if !slices.ContainsFunc(np.Spec.Ingress[0].Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.String() == port }) {
+		t.Errorf("the network policy admits %v", np.Spec.Ingress)
+	}
+}
+
+// With admission-policy the API server refuses mistakes.
+func TestAdmissionPolicy(t *testing.T) {
+	install(t, compose(t, system, "cluster-wide", []string{"admission-policy"}))
+	deployments := control(t).Client().AppsV1().Deployments("default")
+	labels := map[string]string{"app": "llm"}
+	bed.WaitFor(t, 30*time.Second, "the policy", func() error {
+		_, err := deployments.Create(t.Context(), &appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: "wrong", Annotations: map[string]string{"gpuscaler.io/max-replicsa": "3"}},
+			Spec: appsv1.DeploymentSpec{
+				Selector: &metav1.LabelSelector{MatchLabels: labels},
+				Template: corev1.PodTemplateSpec{
+					ObjectMeta: metav1.ObjectMeta{Labels: labels},
+					Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "server", Image: "example.com/llm:1"}}},
+				},
+			},
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return bed.Want("refused", err != nil && strings.Contains(err.Error(), "gpuscaler.io/max-replicsa"), true)
+	})
 }
 
 // bind grants a ClusterRole until the test ends.
