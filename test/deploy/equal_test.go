@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/diff"
+	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
@@ -112,6 +113,22 @@ func TestKindsOfAgent(t *testing.T) {
 		}
 		if s, h := plain(t, daemonset), plain(t, made); s != h {
 			t.Errorf("%s differs (- shipped, + Helm):\n%s", kind, diff.Diff(s, h))
+		}
+	}
+}
+
+// One namespace for all would be that of the agents too, and become privileged.
+func TestAgentsNeedANamespace(t *testing.T) {
+	for _, overlay := range []string{"single-namespace", "cluster-wide"} {
+		dir := t.TempDir()
+		root := shipped(t, dir)
+		text := fmt.Sprintf("namespace: team-a\nresources: [%s/overlays/%s]\ncomponents: [%s/components/nvml-agent]\n", root, overlay, root)
+		if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+		if err == nil || !strings.Contains(err.Error(), "nvml-agent") {
+			t.Errorf("%s in one namespace with agents: %v", overlay, err)
 		}
 	}
 }
