@@ -16,7 +16,7 @@ import (
 	"github.com/gpuscaler/gpuscaler/policy"
 )
 
-var update = flag.Bool("update", false, "rewrite policy.yaml")
+var update = flag.Bool("update", false, "rewrite policy.yaml and the chart's copy of it")
 
 // What is wrong with the value of a signal's target or steps.
 var (
@@ -55,17 +55,20 @@ func TestPolicy(t *testing.T) {
 	if err := filled.Execute(&want, nil); err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile("policy.yaml")
-	switch {
-	case bytes.Equal(got, want.Bytes()):
-	case *update:
-		if err := os.WriteFile("policy.yaml", want.Bytes(), 0o644); err != nil {
+	// The chart has a copy: Helm reads no file outside of it.
+	for _, file := range []string{"policy.yaml", "../helm/gpuscaler/files/admission-policy.yaml"} {
+		got, err := os.ReadFile(file)
+		switch {
+		case bytes.Equal(got, want.Bytes()):
+		case *update:
+			if err := os.WriteFile(file, want.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		case err != nil:
 			t.Fatal(err)
+		default:
+			t.Errorf("%s is not what table and template give: run go test ./deploy/admission -update", file)
 		}
-	case err != nil:
-		t.Fatal(err)
-	default:
-		t.Error("policy.yaml is not what table and template give: run go test ./deploy/admission -update")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write dashboard.json and prometheusrule.yaml anew")
+var update = flag.Bool("update", false, "write dashboard.json, prometheusrule.yaml and the chart's rules anew")
 
 // same wants a file to have a text, or writes it.
 func same(t *testing.T, file string, text []byte) {
@@ -104,6 +104,7 @@ func TestRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "prometheusrule.yaml", prometheusRule(text))
+	same(t, "../helm/gpuscaler/files/rules.yaml", text) // Helm reads no file outside of the chart
 	var plain, rules any
 	var object struct{ Spec any }
 	if err := yaml.Unmarshal(text, &plain); err != nil {

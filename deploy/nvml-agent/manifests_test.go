@@ -15,9 +15,9 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// What the controller looks for.
+// What the controller looks for, in the namespace that it is told.
 const (
-	namespace = "gpuscaler-system"
+	namespace = "gpuscaler-nvml-agent"
 	label     = "app.kubernetes.io/name"
 	name      = "gpuscaler-nvml-agent"
 	port      = 9401

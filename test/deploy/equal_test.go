@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/diff"
+	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
@@ -36,6 +37,27 @@ var choices = []struct {
 	{"cluster-wide", []string{"priority-class"}, system, `priorityClass: {create: true}`},
 	{"cluster-wide", []string{"flow-schemas"}, system, `flowSchemas: true`},
 	{"cluster-wide", []string{"../rbac/viewer"}, system, `viewerRole: true`},
+	{"cluster-wide", []string{"monitoring"}, system, `monitoring: {enabled: true}`},
+	{"cluster-wide", []string{"admission-policy"}, system, `admissionPolicy: true`},
+	{"cluster-wide", []string{"secure-metrics"}, system, `secureMetrics: {enabled: true}`},
+	{
+		"cluster-wide",
+		[]string{"secure-metrics", "secure-metrics-certificate"},
+		system,
+		`secureMetrics: {enabled: true, tlsSecret: gpuscaler-tls}`,
+	},
+	{
+		"single-namespace",
+		[]string{"monitoring", "secure-metrics"},
+		"default",
+		`{watch: {namespaces: [default]}, prometheus: {url: ""}, monitoring: {enabled: true}, secureMetrics: {enabled: true}}`,
+	},
+	{
+		"nvml-agent",
+		[]string{"network-policies", "monitoring", "secure-metrics"},
+		system,
+		`{nvmlAgent: {enabled: true}, networkPolicies: {enabled: true}, monitoring: {enabled: true}, secureMetrics: {enabled: true}}`,
+	},
 	{
 		"single-namespace",
 		[]string{"high-availability", "network-policies"},
@@ -92,6 +114,45 @@ func TestKindsOfAgent(t *testing.T) {
 		}
 		if s, h := plain(t, daemonset), plain(t, made); s != h {
 			t.Errorf("%s differs (- shipped, + Helm):\n%s", kind, diff.Diff(s, h))
+		}
+	}
+}
+
+// One namespace for all would be that of the agents too, and become privileged.
+func TestAgentsNeedANamespace(t *testing.T) {
+	for _, overlay := range []string{"single-namespace", "cluster-wide"} {
+		dir := t.TempDir()
+		root := shipped(t, dir)
+		text := fmt.Sprintf("namespace: team-a\nresources: [%s/overlays/%s]\ncomponents: [%s/components/nvml-agent]\n", root, overlay, root)
+		if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+		if err == nil || !strings.Contains(err.Error(), "nvml-agent") {
+			t.Errorf("%s in one namespace with agents: %v", overlay, err)
+		}
+	}
+}
+
+// What scrapes the controller is what deploy/monitoring ships, with and without TLS.
+func TestServiceMonitors(t *testing.T) {
+	for file, components := range map[string][]string{
+		"servicemonitor.yaml": {"monitoring"}, "secure/servicemonitor.yaml": {"monitoring", "secure-metrics"},
+	} {
+		text, err := os.ReadFile(filepath.Join("../../deploy/monitoring", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &unstructured.Unstructured{}
+		if err := yaml.UnmarshalStrict(text, &want.Object); err != nil {
+			t.Fatal(err)
+		}
+		got := compose(t, system, "cluster-wide", components)[nameOf(want)]
+		if got == nil {
+			t.Fatalf("%q: no ServiceMonitor", components)
+		}
+		if s, k := plain(t, want), plain(t, got); s != k {
+			t.Errorf("%q differs (- shipped, + kustomize):\n%s", components, diff.Diff(s, k))
 		}
 	}
 }

@@ -97,6 +97,9 @@ func TestSchemaRefuses(t *testing.T) {
 		`networkPolicies: {podPorts: [70000]}`:                "at '/networkPolicies/podPorts/0': maximum: got 70,000, want 65,535",
 		`priorityClass: {create: true, name: other}`:          "at '/priorityClass/name': maxLength",
 		`nvmlAgent: {kind: privileged}`:                       "at '/nvmlAgent/kind': value must be one of",
+		`nvmlAgent: {namespace: ""}`:                          "at '/nvmlAgent/namespace': '' does not match pattern",
+		`secureMetrics: {tlsSecret: tls}`:                     "at '/secureMetrics/enabled': value must be true",
+		`monitoring: {labels: {release: 1}}`:                  "at '/monitoring/labels/release': got number, want string",
 		`dryRun: "yes"`:                                       "at '/dryRun': got string, want boolean",
 	} {
 		_, err := template(t, system, values)
@@ -166,7 +169,8 @@ func TestNotes(t *testing.T) {
 		`watch: {namespaces: [a, b]}`:          "looks at the namespaces a, b.",
 		`watch: {namespaceSelector: "team=a"}`: "looks at the namespaces with team=a.",
 		`dryRun: true`:                         "It writes nothing: dryRun is set.",
-		`nvmlAgent: {enabled: true}`:           "enforce=privileged",
+		`nvmlAgent: {enabled: true}`:           "kubectl -n gpuscaler-nvml-agent get daemonset",
+		`secureMetrics: {enabled: true}`:       "port-forward deployment/gpuscaler 8080\n",
 		`controllerName: second`:               "logs deployment/gpuscaler-second\n",
 	} {
 		files, err := template(t, "gpus", values)

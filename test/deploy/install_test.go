@@ -26,6 +26,7 @@ import (
 const (
 	system  = "gpuscaler-system"
 	account = "gpuscaler"
+	agents  = "gpuscaler-nvml-agent" // the agents' namespace, and their account in it
 )
 
 // install applies objects, as kubectl apply does, and deletes them when the test ends.
@@ -155,7 +156,7 @@ func TestRestricted(t *testing.T) {
 	}
 }
 
-// The agent's pods need more of their nodes: with them the namespace lets them in, and without it does not.
+// The agent's pods need more of their nodes: their own namespace lets them in, and the controller's does not.
 func TestAgentsAreAdmitted(t *testing.T) {
 	b := control(t)
 	class := &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "nvidia"}, Handler: "nvidia"}
@@ -163,15 +164,15 @@ func TestAgentsAreAdmitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := overlay(t, "nvml-agent")
-	template := typed[appsv1.DaemonSet](t, all["DaemonSet "+system+"/gpuscaler-nvml-agent"]).Spec.Template
-	for name, admitted := range map[string]bool{"cluster-wide": false, "nvml-agent": true} {
-		t.Run(name, func(t *testing.T) {
-			install(t, overlay(t, name))
-			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "agent-"}, Spec: template.Spec}
-			pod.Spec.ServiceAccountName = account // its own is not there without it
+	install(t, all)
+	template := typed[appsv1.DaemonSet](t, all["DaemonSet "+agents+"/gpuscaler-nvml-agent"]).Spec.Template
+	for namespace, serviceAccount := range map[string]string{system: account, agents: agents} {
+		t.Run(namespace, func(t *testing.T) {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "agent-"}, Spec: *template.Spec.DeepCopy()}
+			pod.Spec.ServiceAccountName = serviceAccount
 			bed.WaitFor(t, 10*time.Second, "the namespace's standard", func() error {
-				_, err := b.Client().CoreV1().Pods(system).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-				if admitted {
+				_, err := b.Client().CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+				if namespace == agents {
 					return err
 				}
 				return bed.Want("refused", apierrors.IsForbidden(err) && strings.Contains(err.Error(), "violates PodSecurity"), true)

@@ -21,7 +21,7 @@ var everyVerb = []string{
 	"bind", "escalate", "impersonate", "approve", "sign", "use", "*",
 }
 
-// What an account may do, as in "patch deployments/scale.apps", by overlay and namespace.
+// What an account may do, as in "patch deployments/scale.apps", by overlay, with components, and namespace.
 var (
 	// everyone, that is every service account, may ask who it is and what it may, and read the cluster's certificate authorities.
 	everyone = []string{
@@ -37,6 +37,7 @@ var (
 	clusterWide = slices.Concat(workloads, []string{"list namespaces", "watch namespaces", "list nodes", "watch nodes", "list services"})
 	own         = []string{"create leases.coordination.k8s.io", "create configmaps", "list pods", "watch pods"}
 	leastBusy   = []string{"get pods", "patch pods"}
+	reviews     = []string{"create tokenreviews.authentication.k8s.io", "create subjectaccessreviews.authorization.k8s.io"}
 
 	rights = map[string]map[string][]string{
 		"cluster-wide": {
@@ -44,6 +45,9 @@ var (
 		},
 		"scale-down-order": {
 			"prod": slices.Concat(clusterWide, leastBusy), system: slices.Concat(clusterWide, own, leastBusy),
+		},
+		"cluster-wide secure-metrics": {
+			"prod": slices.Concat(clusterWide, reviews), system: slices.Concat(clusterWide, own, reviews),
 		},
 		"single-namespace": {
 			"prod": nil, metav1.NamespaceSystem: nil, "default": slices.Concat(workloads, own),
@@ -59,7 +63,8 @@ func TestRightsAreTheLeast(t *testing.T) {
 			if name == "single-namespace" {
 				home = "default"
 			}
-			install(t, overlay(t, name))
+			parts := strings.Fields(name)
+			install(t, compose(t, home, parts[0], parts[1:]))
 			client := as(t, home, account)
 			for namespace, want := range namespaces {
 				want = slices.Compact(slices.Sorted(slices.Values(slices.Concat(want, everyone))))
@@ -102,10 +107,34 @@ func TestRightsToNamedObjects(t *testing.T) {
 	}
 }
 
+// Where it looks at single namespaces alone, the controller may still find the agents in theirs.
+func TestAgentsAreFound(t *testing.T) {
+	all := helm(t, "default", `{watch: {namespaces: [default]}, prometheus: {url: ""}, nvmlAgent: {enabled: true}}`)
+	install(t, all)
+	if args := container(t, all).Args; !slices.Contains(args, "--nvml-agent-namespace="+agents) {
+		t.Errorf("the program is told %q", args)
+	}
+	client := as(t, "default", account)
+	for _, c := range []struct {
+		namespace, verb, resource string
+		allowed                   bool
+	}{
+		{agents, "list", "pods", true},
+		{agents, "watch", "pods", true},
+		{agents, "create", "pods", false},
+		{agents, "list", "deployments.apps", false},
+		{metav1.NamespaceSystem, "list", "pods", false},
+	} {
+		bed.WaitFor(t, 10*time.Second, fmt.Sprint(c), func() error {
+			return bed.Want("allowed", may(t, client, c.namespace, c.verb, c.resource, ""), c.allowed)
+		})
+	}
+}
+
 // The agents may do nothing.
 func TestAgentsHaveNoRights(t *testing.T) {
 	install(t, overlay(t, "nvml-agent"))
-	got := granted(t, as(t, system, "gpuscaler-nvml-agent"), system)
+	got := granted(t, as(t, agents, agents), agents)
 	if want := slices.Sorted(slices.Values(everyone)); !slices.Equal(got, want) {
 		t.Errorf("the agents may %q, want %q", got, want)
 	}

@@ -13,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/gpuscaler/gpuscaler/controller"
 	"github.com/gpuscaler/gpuscaler/policy"
@@ -21,14 +22,14 @@ import (
 // Files reach the program as they were written, and what is mounted for them is within the restricted standard.
 func TestFiles(t *testing.T) {
 	const classes = "ours:\n  target.queue-depth: \"3\"\n"
-	all := helm(t, system, fmt.Sprintf("classes: %q\nqueries: %q\nprometheus: {url: \"https://prometheus.example.com\", httpConfigSecret: login}\n", classes, "slots: {}"))
+	all := helm(t, system, fmt.Sprintf("classes: %q\nqueries: %q\nprometheus: {url: \"https://prometheus.example.com\", httpConfigSecret: login}\nsecureMetrics: {enabled: true, tlsSecret: tls}\n", classes, "slots: {}"))
 	files := typed[corev1.ConfigMap](t, all["ConfigMap "+system+"/gpuscaler-files"])
 	if files.Data["classes.yaml"] != classes || strings.TrimSpace(files.Data["queries.yaml"]) != "slots: {}" {
 		t.Errorf("the files are %q", files.Data)
 	}
 	spec := typed[appsv1.Deployment](t, all["Deployment "+system+"/gpuscaler"]).Spec.Template.Spec
 	c := spec.Containers[0]
-	for _, flag := range []string{"--classes=", "--queries=", "--prometheus-http-config="} {
+	for _, flag := range []string{"--classes=", "--queries=", "--prometheus-http-config=", "--tls-cert-file=", "--tls-private-key-file="} {
 		n := slices.IndexFunc(c.Args, func(arg string) bool { return strings.HasPrefix(arg, flag) })
 		if n < 0 || !slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool {
 			return m.ReadOnly && strings.HasPrefix(strings.TrimPrefix(c.Args[n], flag), m.MountPath+"/")
@@ -49,8 +50,10 @@ func TestFiles(t *testing.T) {
 
 // Two installations share no object, and each may write the lease and the checkpoint that its program uses.
 func TestSecondInstallation(t *testing.T) {
-	first := helm(t, system, `{replicas: 2, networkPolicies: {enabled: true}, priorityClass: {create: true}, flowSchemas: true, viewerRole: true}`)
-	second := helm(t, "second", `{controllerName: second, replicas: 2, networkPolicies: {enabled: true}, priorityClass: {create: true}, flowSchemas: true, viewerRole: true}`)
+	const both = `replicas: 2, networkPolicies: {enabled: true}, priorityClass: {create: true}, flowSchemas: true, viewerRole: true,
+		secureMetrics: {enabled: true}, monitoring: {enabled: true}`
+	first := helm(t, system, `{nvmlAgent: {enabled: true}, `+both+`}`)
+	second := helm(t, "second", `{controllerName: second, nvmlAgent: {enabled: true, namespace: second-agents}, `+both+`}`)
 	if len(second) != len(first) {
 		t.Errorf("the first has %d objects, the second %d", len(first), len(second))
 	}
@@ -71,6 +74,32 @@ func TestSecondInstallation(t *testing.T) {
 	d := typed[appsv1.Deployment](t, second["Deployment second/"+lease])
 	if c := d.Spec.Template.Spec.Containers[0]; !slices.Contains(c.Args, "--controller-name=second") || d.Spec.Template.Spec.ServiceAccountName != lease {
 		t.Errorf("the program is told %q under the account %s", c.Args, d.Spec.Template.Spec.ServiceAccountName)
+	}
+}
+
+// Agents beside the controller are in a namespace that is there.
+func TestAgentsBeside(t *testing.T) {
+	for name := range helm(t, "gpus", `nvmlAgent: {enabled: true, namespace: gpus}`) {
+		if strings.HasPrefix(name, "Namespace ") || strings.Contains(name, agents+"/") {
+			t.Errorf("there is a %s", name)
+		}
+	}
+}
+
+// What is said of the certificate takes the place of not looking at it, and the objects have the labels by which a Prometheus picks them.
+func TestMonitoringValues(t *testing.T) {
+	all := helm(t, system, `{secureMetrics: {enabled: true}, monitoring: {enabled: true, labels: {release: ours}, tlsConfig: {serverName: gpuscaler}}}`)
+	endpoints, _, err := unstructured.NestedSlice(all["ServiceMonitor "+system+"/gpuscaler"].Object, "spec", "endpoints")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(endpoints[0].(map[string]any)["tlsConfig"]); got != "map[serverName:gpuscaler]" {
+		t.Errorf("Prometheus is told %s of the certificate", got)
+	}
+	for _, name := range []string{"ServiceMonitor " + system + "/gpuscaler", "PodMonitor " + system + "/gpuscaler-nvml-agent", "PrometheusRule " + system + "/gpuscaler"} {
+		if all[name] == nil || all[name].GetLabels()["release"] != "ours" {
+			t.Errorf("there is no %s with the label", name)
+		}
 	}
 }
 

@@ -84,8 +84,8 @@ func create(ctx context.Context, b *bed.Bed, file string) error {
 	return nil
 }
 
-// letAgentsIn takes the Pod Security Standard off the namespace, as deploy/kustomize/components/nvml-agent does: agents mount folders of
-// their nodes.
+// letAgentsIn takes the Pod Security Standard off the controller's namespace, which a bed's agents share with it: they mount folders of their
+// nodes.
 func letAgentsIn(ctx context.Context, b *bed.Bed) error {
 	patch := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"privileged"}}}`)
 	_, err := b.Client().CoreV1().Namespaces().Patch(ctx, Namespace, types.MergePatchType, patch, metav1.PatchOptions{})

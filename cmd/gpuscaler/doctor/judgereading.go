@@ -83,7 +83,7 @@ func directAdvice(w *WorkloadFacts, r *ReadingFacts) string {
 	case w.Direct != nil && w.Direct.Problem != "":
 		return "nothing is lowered until they answer"
 	case strings.HasPrefix(string(r.Signal), "gpu-"):
-		return "install the NVML agent (deploy/nvml-agent), or give --prometheus-url"
+		return "install the NVML agent (deploy/nvml-agent), or say where it is by --nvml-agent-namespace, or give --prometheus-url"
 	case w.Spec.Scrape.Port == 0:
 		return "say where the pods serve their metrics with gpuscaler.io/scrape, as in \"8000/metrics\", or give --prometheus-url"
 	}

@@ -48,3 +48,13 @@ namespace: {{ .Release.Namespace }}
   resources: [pods]
   verbs: [get, patch]
 {{- end }}
+
+{{/* Where a kubelet asks whether the controller is well. */}}
+{{- define "gpuscaler.port" -}}
+{{- if .Values.secureMetrics.enabled -}}
+port: https
+scheme: HTTPS
+{{- else -}}
+port: http
+{{- end }}
+{{- end }}
