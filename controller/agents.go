@@ -10,8 +10,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// The NVML agents are the pods with AgentLabel in one namespace, the controller's own: whoever may run pods elsewhere must not be able
-// to make up what GPUs do.
+// The NVML agents are the pods with AgentLabel in one namespace: whoever may run pods elsewhere must not be able to make up what GPUs
+// do.
 const (
 	AgentLabel = "app.kubernetes.io/name=gpuscaler-nvml-agent"
 	// AgentPort is where they serve /metrics, unless a container port of theirs is named "metrics".

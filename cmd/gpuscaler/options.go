@@ -23,6 +23,9 @@ const (
 	defaultMaxSampleAge = 90 * time.Second
 	minInterval         = 100 * time.Millisecond
 	maxInterval         = 10 * time.Minute
+
+	// defaultAgentNamespace is where deploy/nvml-agent puts the agents.
+	defaultAgentNamespace = "gpuscaler-nvml-agent"
 )
 
 // tickFlags are what every command needs that decides: where signals are read from, how often, and how annotations are read.
@@ -31,7 +34,7 @@ type tickFlags struct {
 	admin        adminFlags
 	interval     time.Duration
 	maxSampleAge time.Duration
-	// agentNamespace is where the NVML agents are, empty for the controller's own namespace.
+	// agentNamespace is where the NVML agents are; empty for none.
 	agentNamespace string
 }
 
@@ -39,7 +42,7 @@ func (f *tickFlags) addFlags(flags *pflag.FlagSet) {
 	f.source.addFlags(flags)
 	f.admin.addFlags(flags)
 	flags.DurationVar(&f.interval, "interval", defaultInterval, "time between two decisions")
-	flags.StringVar(&f.agentNamespace, "nvml-agent-namespace", "", "`namespace` of the NVML agents (default the controller's, "+defaultLeaseNamespace+")")
+	flags.StringVar(&f.agentNamespace, "nvml-agent-namespace", defaultAgentNamespace, "`namespace` of the NVML agents; empty for none")
 	flags.DurationVar(&f.maxSampleAge, "max-sample-age", defaultMaxSampleAge, "age beyond which a sample counts as missing")
 }
 

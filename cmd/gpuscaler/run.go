@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +61,7 @@ browser: it prints where. It sends no write of any kind: no scale, no Event, no 
 // controllerOptions are what a controller needs, whether or not it writes.
 func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source, log logr.Logger) (controller.Options, error) {
 	options := o.tickFlags.controllerOptions(c, files, s, log)
-	options.Namespaces, options.AgentNamespace = o.namespaces, cmp.Or(o.agentNamespace, o.leaseNamespace)
+	options.Namespaces = o.namespaces
 	if o.namespaceSelector != "" {
 		var err error
 		if options.NamespaceSelector, err = labels.Parse(o.namespaceSelector); err != nil {
@@ -82,7 +81,7 @@ func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source, 
 	options := controller.Options{
 		Client: c.client, Dynamic: c.dynamic, Settings: files.settings(f.interval, f.maxSampleAge), Classes: files.follow(log), Logger: log,
 		Queries: queryReader{s.prometheus, files.queries},
-		Direct:  newDirectReader(f.interval, f.maxSampleAge, c.inCluster), AgentNamespace: cmp.Or(f.agentNamespace, defaultLeaseNamespace),
+		Direct:  newDirectReader(f.interval, f.maxSampleAge, c.inCluster), AgentNamespace: f.agentNamespace,
 	}
 	if s.prometheus != nil {
 		options.Signals, options.Times = s.reader, s.reader

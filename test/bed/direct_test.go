@@ -85,7 +85,7 @@ func agentOf(t *testing.T, node string) *corev1.Pod {
 	t.Helper()
 	var agent *corev1.Pod
 	bed.WaitFor(t, wait, "a ready agent", func() error {
-		pods, err := shared.Client().CoreV1().Pods("gpuscaler-system").List(t.Context(), metav1.ListOptions{
+		pods, err := shared.Client().CoreV1().Pods(fleet.AgentNamespace).List(t.Context(), metav1.ListOptions{
 			LabelSelector: "app.kubernetes.io/name=gpuscaler-nvml-agent", FieldSelector: "spec.nodeName=" + node,
 		})
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // What the controller knows an agent's pod by, and where the agent listens.
 const (
-	AgentNamespace = "gpuscaler-system"
+	AgentNamespace = "gpuscaler-nvml-agent"
 	AgentName      = "gpuscaler-nvml-agent"
 	AgentPort      = 9401
 )

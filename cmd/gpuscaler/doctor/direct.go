@@ -119,7 +119,7 @@ func judgeAgents(f *findings, facts *Facts) {
 	case facts.Agents < facts.GPUNodes:
 		// A cluster may have them in some of its pools only, and what is missing a workload shows.
 		f.add(Info, NVMLAgents, "", fmt.Sprintf("there are %d, and %s with GPUs", facts.Agents, count(facts.GPUNodes, "node")),
-			"look at the pods of the DaemonSet: kubectl -n gpuscaler-system get pods -l "+controller.AgentLabel)
+			"look at the pods of the DaemonSet: kubectl -n "+facts.AgentNamespace+" get pods -l "+controller.AgentLabel)
 	default:
 		f.add(OK, NVMLAgents, "", fmt.Sprintf("there are %d, on %s with GPUs", facts.Agents, count(facts.GPUNodes, "node")), "")
 	}

@@ -17,8 +17,9 @@ type Facts struct {
 	// Signals are the built-in signals that any workload uses, in the order of the documentation.
 	Signals   []SignalFacts
 	Workloads []WorkloadFacts
-	// Agents counts the NVML agents, and GPUNodes the nodes that offer GPUs.
+	// Agents counts the NVML agents, which are in AgentNamespace, and GPUNodes the nodes that offer GPUs.
 	Agents, GPUNodes int
+	AgentNamespace   string
 	// Unread are the parts of the cluster that could not be read, and why.
 	Unread []Unread
 

@@ -45,7 +45,7 @@ type Options struct {
 // Gather looks at everything, as much of it at once as can be. It fails only if the Deployments cannot be listed for another reason
 // than that the user may not: then there is nothing to say about anything.
 func Gather(ctx context.Context, o *Options) (*Facts, error) {
-	facts := &Facts{Cluster: ClusterFacts{Name: o.Name, Scope: o.Scope, One: o.Deployment != "", Writes: o.Writes}, MaxSampleAge: o.Settings.MaxSampleAge}
+	facts := &Facts{Cluster: ClusterFacts{Name: o.Name, Scope: o.Scope, One: o.Deployment != "", Writes: o.Writes}, MaxSampleAge: o.Settings.MaxSampleAge, AgentNamespace: o.AgentNamespace}
 	var prometheus *metrics.Prometheus
 	var found *objects
 	var err error
