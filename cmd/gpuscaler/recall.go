@@ -141,6 +141,9 @@ func unanswered(address string, err error) error {
 		return fmt.Errorf("asking the controller at %s: this is its --secure-listen, which wants a bearer token, and the API server's service proxy passes none on; "+
 			"give the port of its --listen, or forward that with kubectl port-forward and give http://localhost:PORT", address)
 	}
+	if apierrors.IsServiceUnavailable(err) && strings.Contains(err.Error(), "no service port ") {
+		return fmt.Errorf("asking the controller at %s: %w: if it serves others with TLS only, forward its --listen with kubectl port-forward and give --controller-url http://localhost:PORT", address, err)
+	}
 	return fmt.Errorf("asking the controller at %s: %w", address, err)
 }
 

@@ -43,6 +43,7 @@ func TestSecurePortThroughTheServiceProxy(t *testing.T) {
 		"no TLS":                 {http.StatusBadRequest, "Client sent an HTTP request to an HTTPS server.\n", "--secure-listen"},
 		"no token":               {http.StatusUnauthorized, "Unauthorized: a bearer token is required, as in Authorization: Bearer TOKEN\n", "kubectl port-forward"},
 		"the API server refuses": {http.StatusUnauthorized, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`, "Unauthorized"},
+		"no such port":           {http.StatusServiceUnavailable, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no service port 8080 found for service \"gpuscaler\"","reason":"ServiceUnavailable","code":503}`, "kubectl port-forward"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newAPIServer(t)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,25 @@ func TestSecureMetrics(t *testing.T) {
 	})
 	if code := status(t, "https://"+address+"/api/v1/workloads", config.BearerToken); code != http.StatusForbidden {
 		t.Errorf("/api answers who may only scrape %d", code)
+	}
+}
+
+// The commands, which cannot come through the Service then, say how they can.
+func TestCommandsBesideSecureMetrics(t *testing.T) {
+	b := control(t)
+	install(t, compose(t, system, "cluster-wide", []string{"secure-metrics"}))
+	optIn(t, "default")
+	config, err := b.UserKubeconfig("root", []string{"system:masters"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), path, "get", "-n", "default", "--kubeconfig", config).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "forward its --listen with kubectl port-forward") {
+		t.Errorf("gpuscaler get: %v\n%s", err, out)
 	}
 }
 
