@@ -61,7 +61,7 @@ func TestDashboardOfADryRun(t *testing.T) {
 	code := make(chan int, 1)
 	go func() {
 		defer in.Close()
-		code <- executeContext(ctx, []string{"gpuscaler", "run", "--dry-run", "--listen=127.0.0.1:0", "--interval=100ms", "--kubeconfig", api.kubeconfig}, nil, in, io.Discard)
+		code <- executeContext(ctx, []string{"gpuscaler", "run", "--dry-run", "--listen=127.0.0.1:0", "--interval=1s", "--kubeconfig", api.kubeconfig}, nil, in, io.Discard)
 	}()
 	told := awaitText(t, out, "Dashboard: http://127.0.0.1:")
 	_, rest, _ := strings.Cut(told, "Dashboard: ")

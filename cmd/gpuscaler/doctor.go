@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func (o *doctorOptions) doctorOptions(g *globals, c *cluster, files *adminFiles)
 		Name: c.describe(), Scope: o.scope(c), Config: c.config, Client: c.client, Dynamic: c.dynamic,
 		Namespaces: o.namespaces(c), Deployment: o.deployment,
 		Settings: files.settings(o.interval, o.maxSampleAge), Queries: files.queries,
-		AgentNamespace: o.agentNamespace, Direct: newDirectReader(o.interval, o.maxSampleAge, c.inCluster),
+		AgentNamespace: cmp.Or(o.agentNamespace, defaultAgentNamespace), Direct: newDirectReader(o.interval, o.maxSampleAge, c.inCluster),
 		Writes: c.inCluster || *g.kube.Impersonate != "", LeaseNamespace: o.leaseNamespace,
 		Open: func(ctx context.Context) (*metrics.Prometheus, string, error) {
 			settings := prometheusOptions(o.interval, o.maxSampleAge)

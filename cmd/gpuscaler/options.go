@@ -24,7 +24,8 @@ const (
 	minInterval         = 100 * time.Millisecond
 	maxInterval         = 10 * time.Minute
 
-	// defaultAgentNamespace is where deploy/nvml-agent puts the agents.
+	// defaultAgentNamespace is where deploy/nvml-agent puts the agents. A controller in the cluster is told so when it is installed
+	// with them: where there are none, somebody else could make that namespace, and agents that it believes.
 	defaultAgentNamespace = "gpuscaler-nvml-agent"
 )
 
@@ -34,7 +35,7 @@ type tickFlags struct {
 	admin        adminFlags
 	interval     time.Duration
 	maxSampleAge time.Duration
-	// agentNamespace is where the NVML agents are; empty for none.
+	// agentNamespace is where the NVML agents are, empty for the default.
 	agentNamespace string
 }
 
@@ -42,7 +43,7 @@ func (f *tickFlags) addFlags(flags *pflag.FlagSet) {
 	f.source.addFlags(flags)
 	f.admin.addFlags(flags)
 	flags.DurationVar(&f.interval, "interval", defaultInterval, "time between two decisions")
-	flags.StringVar(&f.agentNamespace, "nvml-agent-namespace", defaultAgentNamespace, "`namespace` of the NVML agents; empty for none")
+	flags.StringVar(&f.agentNamespace, "nvml-agent-namespace", "", "`namespace` of the NVML agents (default "+defaultAgentNamespace+", in a cluster the controller's own)")
 	flags.DurationVar(&f.maxSampleAge, "max-sample-age", defaultMaxSampleAge, "age beyond which a sample counts as missing")
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,9 @@ browser: it prints where. It sends no write of any kind: no scale, no Event, no 
 func (o *runOptions) controllerOptions(c *cluster, files *adminFiles, s *source, log logr.Logger) (controller.Options, error) {
 	options := o.tickFlags.controllerOptions(c, files, s, log)
 	options.Namespaces = o.namespaces
+	if c.inCluster {
+		options.AgentNamespace = cmp.Or(o.agentNamespace, o.leaseNamespace)
+	}
 	if o.namespaceSelector != "" {
 		var err error
 		if options.NamespaceSelector, err = labels.Parse(o.namespaceSelector); err != nil {
@@ -81,7 +85,7 @@ func (f *tickFlags) controllerOptions(c *cluster, files *adminFiles, s *source, 
 	options := controller.Options{
 		Client: c.client, Dynamic: c.dynamic, Settings: files.settings(f.interval, f.maxSampleAge), Classes: files.follow(log), Logger: log,
 		Queries: queryReader{s.prometheus, files.queries},
-		Direct:  newDirectReader(f.interval, f.maxSampleAge, c.inCluster), AgentNamespace: f.agentNamespace,
+		Direct:  newDirectReader(f.interval, f.maxSampleAge, c.inCluster), AgentNamespace: cmp.Or(f.agentNamespace, defaultAgentNamespace),
 	}
 	if s.prometheus != nil {
 		options.Signals, options.Times = s.reader, s.reader

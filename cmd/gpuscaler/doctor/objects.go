@@ -164,9 +164,6 @@ func (f *objects) inCluster(ctx context.Context, o *Options) []func() {
 			}
 		},
 		func() {
-			if o.AgentNamespace == "" {
-				return
-			}
 			list, err := o.Client.CoreV1().Pods(o.AgentNamespace).List(ctx, metav1.ListOptions{LabelSelector: controller.AgentLabel})
 			f.note("NVML agents", "whether they answer", err)
 			if err == nil {

@@ -39,10 +39,9 @@ func needs(o *Options, workloads []WorkloadFacts) []need {
 	}
 	list = append(list, need{resource: "nodes", verbs: []string{"list", "watch"}, loses: "how many more pods fit is not known"})
 	if len(o.Namespaces) > 0 {
-		list = append(list, need{resource: "pods", verbs: []string{"list", "watch"}, loses: "how many more pods fit is not known"})
-		if o.AgentNamespace != "" {
-			list = append(list, need{resource: "pods", namespace: o.AgentNamespace, verbs: []string{"list", "watch"}, loses: "NVML agents are not found"})
-		}
+		list = append(list,
+			need{resource: "pods", verbs: []string{"list", "watch"}, loses: "how many more pods fit is not known"},
+			need{resource: "pods", namespace: o.AgentNamespace, verbs: []string{"list", "watch"}, loses: "NVML agents are not found"})
 	}
 	if o.Auto {
 		list = append(list, need{resource: "services", verbs: []string{"list"}, loses: "--prometheus-url auto cannot look for Prometheus"})
