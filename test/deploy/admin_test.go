@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +39,9 @@ func TestNamespaceAdministratorInstalls(t *testing.T) {
 		}
 	}
 	apply := applyAs(t, "jane")
-	for name, o := range compose(t, ns, "single-namespace", []string{"without-keda"}) {
-		bed.WaitFor(t, 10*time.Second, name, func() error { return apply(o) })
+	objects := compose(t, ns, "single-namespace", []string{"without-keda"})
+	for _, name := range slices.Sorted(maps.Keys(objects)) { // a Role before its RoleBinding
+		bed.WaitFor(t, 10*time.Second, name, func() error { return apply(objects[name]) })
 	}
 	whole := compose(t, ns, "single-namespace", nil)["Role "+ns+"/gpuscaler-workloads"]
 	if err := apply(whole); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "scaledobjects") {
