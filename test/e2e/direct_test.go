@@ -75,7 +75,9 @@ func TestPodsWithoutPrometheus(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t, "direct")
 	model := fleet.NewFixed(fleet.Reading{Waiting: 4, Running: 8, KVCache: 0.4})
-	d := createScraped(t, ns, "llama", 2, scraped(), model)
+	annotations := scraped()
+	annotations[prefix+"max-replicas"] = "4" // every pod reads the same, however many there are
+	d := createScraped(t, ns, "llama", 2, annotations, model)
 	program := runs(t, ns, "")
 	d.waitReason(program, "WithinTolerance")
 	d.source(program, "queue-depth", "vllm:num_requests_waiting_by_reason (pods)")

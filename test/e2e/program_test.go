@@ -53,10 +53,16 @@ func start(t testing.TB, kubeconfig string, args ...string) *process {
 // startAt runs the program until the test ends. It is told the kubeconfig and, by a flag, the address to listen on.
 func startAt(t testing.TB, kubeconfig, flag, address string, args ...string) *process {
 	t.Helper()
+	return startProgram(t, cluster.program, kubeconfig, flag, address, args...)
+}
+
+// startProgram does so with another program than that of this tree.
+func startProgram(t testing.TB, program, kubeconfig, flag, address string, args ...string) *process {
+	t.Helper()
 	p := &process{done: make(chan struct{}), listen: address}
 	args = append(args, "--kubeconfig", kubeconfig, flag, address)
 	// It outlives the test's context, which ends before the cleanup that stops it in order.
-	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), cluster.program, args...)
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
