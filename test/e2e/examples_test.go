@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
@@ -51,6 +53,11 @@ func TestExamples(t *testing.T) {
 				return err
 			})
 			e.apply(t, ns)
+			t.Cleanup(func() { // its GPUs are for other tests
+				if err := cluster.Client().AppsV1().Deployments(ns).Delete(context.Background(), e.name, metav1.DeleteOptions{}); err != nil {
+					t.Errorf("deleting the Deployment: %v", err)
+				}
+			})
 			d := deployment{t, ns, e.name}
 			cluster.fleet.Drive(ns, e.name, fleet.NewFixed(fleet.Reading{GPUUtilization: 60, Running: 8, Waiting: 2, KVCache: 0.3}))
 			var w workload
