@@ -97,8 +97,14 @@ func missing(message string) string {
 	if _, reasons, found := strings.Cut(message, "nodes are available: "); found {
 		message, _, _ = strings.Cut(reasons, ". ")
 	}
-	return shorten(strings.TrimSuffix(message, "."))
+	if message = strings.TrimSuffix(message, "."); message == noNodes {
+		return "nodes" // "2 short of nodes": a cluster that has none yet
+	}
+	return shorten(message)
 }
+
+// noNodes is what the scheduler says where there is no node at all (ErrNoNodesAvailable in its schedule_one.go).
+const noNodes = "no nodes available to schedule pods"
 
 // maxLacking is how much is kept of a message about what is lacking.
 const maxLacking = 200

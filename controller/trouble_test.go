@@ -78,7 +78,7 @@ func TestWhatIsMissing(t *testing.T) {
 		"0/1 nodes are available: 1 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.": "1 Insufficient nvidia.com/gpu",
 		"0/3 nodes are available: 1 node(s) had untolerated taint {nvidia.com/gpu: }, 2 Insufficient nvidia.com/mig-1g.5gb.":                                                        "1 node(s) had untolerated taint {nvidia.com/gpu: }, 2 Insufficient nvidia.com/mig-1g.5gb",
 		"0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.":               "pod has unbound immediate PersistentVolumeClaims",
-		"no nodes available to schedule pods":                     "no nodes available to schedule pods",
+		"no nodes available to schedule pods":                     "nodes",
 		"Scheduling is blocked due to non-empty scheduling gates": "Scheduling is blocked due to non-empty scheduling gates",
 		"": "",
 	} {
