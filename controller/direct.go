@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,34 +42,20 @@ func (p *pass) readDirect(ctx context.Context, t *target) <-chan *direct {
 		result <- nil
 		return result
 	}
-	read := make(chan *direct, 1)
 	go func() {
-		read <- p.c.readDirect(ctx, p.now, from)
-	}()
-	go func() {
-		select {
-		case d := <-read:
-			result <- d
-		case <-ctx.Done():
-			result <- &direct{DirectReadings: DirectReadings{Problem: "pods and agents did not answer within the tick"}}
-		}
+		result <- await(ctx, p.c, func() *direct {
+			d := &direct{DirectReadings: p.c.options.Direct.ReadDirect(ctx, p.now, from)}
+			since := p.now.Add(-p.c.options.Settings.Interval)
+			d.complete = len(d.Signals) == len(from.Signals) && !slices.ContainsFunc(d.Signals, func(r Readings) bool { return !r.covers(from, since) })
+			return d
+		}, func(err error) *direct {
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = errors.New("no answer within the tick")
+			}
+			return &direct{DirectReadings: DirectReadings{Problem: fmt.Sprintf("pods and agents: %v", err)}}
+		})
 	}()
 	return result
-}
-
-// readDirect reads a target's pods and agents. A panic is a failure of theirs.
-func (c *Controller) readDirect(ctx context.Context, now time.Time, from DirectTarget) (d *direct) {
-	d = &direct{}
-	defer func() {
-		if r := recover(); r != nil {
-			c.metrics.panics.Inc()
-			*d = direct{DirectReadings: DirectReadings{Problem: fmt.Sprintf("panic while reading pods: %v", r)}}
-		}
-	}()
-	d.DirectReadings = c.options.Direct.ReadDirect(ctx, now, from)
-	since := now.Add(-c.options.Settings.Interval)
-	d.complete = len(d.Signals) == len(from.Signals) && !slices.ContainsFunc(d.Signals, func(r Readings) bool { return !r.covers(from, since) })
-	return d
 }
 
 // covers reports whether each pod has a sample, none of them taken before a time.

@@ -107,7 +107,7 @@ func TestYoungerSampleCounts(t *testing.T) {
 		"all fail":                      {direct: &fakeDirect{problem: "connection refused"}, fails: errors.New("down"), desired: 2, message: "no usable sample of running-requests (connection refused; down)"},
 		"all fail, no Prometheus":       {direct: &fakeDirect{problem: "connection refused"}, without: true, desired: 2, message: "no usable sample of running-requests (connection refused)"},
 		"no series, no Prometheus":      {direct: &fakeDirect{}, without: true, desired: 2, message: "no usable sample of running-requests (pods and agents answer, and tell nothing of it)"},
-		"panic":                         {direct: &fakeDirect{panics: true}, without: true, desired: 2, message: "panic while reading pods: boom"},
+		"panic":                         {direct: &fakeDirect{panics: true}, without: true, desired: 2, message: "pods and agents: panic while reading: boom"},
 		"too old":                       {direct: &fakeDirect{pods: map[string]policy.Sample{"a-0": sampled(1, -91), "a-1": sampled(1, -91)}}, without: true, desired: 2, message: "too old"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestNobodyWaitsForTheSlow(t *testing.T) {
 func TestDeafReader(t *testing.T) {
 	f := &fakeDirect{deaf: true}
 	b := directBed(t, f, withoutPrometheus, func(o *Options) { o.QueryTimeout = 20 * time.Millisecond })
-	if w := b.tick(0).Find("ns", "a"); w.Decision.Desired != 2 || !strings.Contains(w.Message(), "within the tick") {
+	if w := b.tick(0).Find("ns", "a"); w.Decision.Desired != 2 || !strings.Contains(w.Message(), "pods and agents: no answer within the tick") {
 		t.Errorf("%d: %s", w.Decision.Desired, w.Message())
 	}
 }
@@ -267,7 +267,7 @@ func TestSourcesAreCounted(t *testing.T) {
 	b.deploy("b", 1, asks(policy.RunningRequests))
 	b.reader.set(policy.RunningRequests, 50)
 	b.tick(0)
-	const want = `# HELP gpuscaler_scrapes_total Requests for the metrics of pods and NVML agents, by what became of them.
+	const want = `# HELP gpuscaler_scrapes_total Pods and NVML agents that were to be read, for each workload and tick, by whether they answered when last asked.
 # TYPE gpuscaler_scrapes_total counter
 gpuscaler_scrapes_total{result="failure",source="pods"} 1
 gpuscaler_scrapes_total{result="success",source="pods"} 1

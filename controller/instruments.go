@@ -30,7 +30,7 @@ func newInstruments(c *Controller) *instruments {
 		decisions: counters("gpuscaler_decisions_total", "Decisions by reason, one per workload and tick.", "reason"),
 		writes:    counters("gpuscaler_scale_writes_total", "Writes of the scale subresource by what became of them.", "result"),
 		dropped:   counters("gpuscaler_samples_dropped_total", "Samples that were refused, by signal and why.", "signal", "why"),
-		scrapes:   counters("gpuscaler_scrapes_total", "Requests for the metrics of pods and NVML agents, by what became of them.", "source", "result"),
+		scrapes:   counters("gpuscaler_scrapes_total", "Pods and NVML agents that were to be read, for each workload and tick, by whether they answered when last asked.", "source", "result"),
 		queryDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gpuscaler_query_duration_seconds", Help: "Time until a query for a signal was answered or given up.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),

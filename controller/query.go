@@ -31,26 +31,13 @@ func (q *query) got() *reply { return q.reply }
 // ask starts a query and gives it time until the context ends, whether or not the reader honours that.
 func (c *Controller) ask(ctx context.Context, read func(context.Context) (Readings, error)) *query {
 	q := &query{finished: make(chan struct{})}
-	replies := make(chan *reply, 1)
 	started := time.Now()
 	go func() {
-		r := &reply{}
-		defer func() { replies <- r }()
-		defer func() {
-			if p := recover(); p != nil {
-				c.metrics.panics.Inc()
-				*r = reply{err: fmt.Errorf("panic while reading: %v", p)}
-			}
-		}()
-		r.Readings, r.err = read(ctx)
-	}()
-	go func() {
 		defer close(q.finished)
-		select {
-		case q.reply = <-replies:
-		case <-ctx.Done():
-			q.reply = &reply{err: context.Cause(ctx)}
-		}
+		q.reply = await(ctx, c, func() *reply {
+			readings, err := read(ctx)
+			return &reply{readings, err}
+		}, func(err error) *reply { return &reply{err: err} })
 		took := time.Since(started)
 		c.metrics.queryDuration.Observe(took.Seconds())
 		if errors.Is(q.reply.err, context.DeadlineExceeded) {
@@ -58,6 +45,27 @@ func (c *Controller) ask(ctx context.Context, read func(context.Context) (Readin
 		}
 	}()
 	return q
+}
+
+// await calls a function of a reader's and returns its result. Where it panics, or has not returned when the context ends, the result is what
+// lost makes of that; a function that goes on regardless goes on alone.
+func await[T any](ctx context.Context, c *Controller, f func() T, lost func(error) T) T {
+	results := make(chan T, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				c.metrics.panics.Inc()
+				results <- lost(fmt.Errorf("panic while reading: %v", r))
+			}
+		}()
+		results <- f()
+	}()
+	select {
+	case result := <-results:
+		return result
+	case <-ctx.Done():
+		return lost(context.Cause(ctx))
+	}
 }
 
 // readAll starts one query per built-in signal for all targets at once.

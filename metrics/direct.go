@@ -70,7 +70,7 @@ type DirectTarget struct {
 
 // DirectPod is one pod.
 type DirectPod struct {
-	Name, UID string
+	Name string
 	// IP is zero as long as none is known.
 	IP netip.Addr
 	// Agent is the NVML agent on the pod's node; zero if there is none.

@@ -78,7 +78,7 @@ func (p *pods) serve(i int, handler http.Handler) {
 	})
 	for len(p.list) <= i {
 		n := len(p.list)
-		p.list = append(p.list, DirectPod{Name: fmt.Sprintf("p%d", n), UID: fmt.Sprintf("uid-%d", n), IP: podIP(n)})
+		p.list = append(p.list, DirectPod{Name: fmt.Sprintf("p%d", n), IP: podIP(n)})
 	}
 }
 
@@ -173,7 +173,7 @@ func TestReadAgent(t *testing.T) {
 	d := NewDirect(DirectOptions{})
 	target := DirectTarget{
 		Namespace: "ml", Workload: "llama", Signals: []policy.Signal{policy.GPUMemory, policy.GPUUtilization},
-		Pods: []DirectPod{{Name: "p0", UID: "u0", Agent: agent}},
+		Pods: []DirectPod{{Name: "p0", Agent: agent}},
 	}
 	r := d.Read(context.Background(), at(0), target)
 	if r.Agents != 1 || r.AgentsFailed != 0 || r.AgentProblem != "" || r.Sampled != 0 || r.Problem != "" {

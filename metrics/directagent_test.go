@@ -28,7 +28,7 @@ func serveAgent(t *testing.T, page http.Handler) (netip.AddrPort, *asked) {
 func agentTarget(agent netip.AddrPort, workload string, pods ...string) DirectTarget {
 	target := DirectTarget{Namespace: "ml", Workload: workload, Signals: []policy.Signal{policy.GPUUtilization, policy.GPUMemory}}
 	for _, pod := range pods {
-		target.Pods = append(target.Pods, DirectPod{Name: pod, UID: "uid-" + pod, Agent: agent})
+		target.Pods = append(target.Pods, DirectPod{Name: pod, Agent: agent})
 	}
 	return target
 }

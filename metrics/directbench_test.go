@@ -92,7 +92,7 @@ func benchTargets(n, port int) []DirectTarget {
 		for j := range maxPerTick {
 			n := i*maxPerTick + j
 			targets[i].Pods = append(targets[i].Pods, DirectPod{
-				Name: fmt.Sprintf("w%d-%d", i, j), UID: fmt.Sprintf("uid-%d", n), IP: netip.AddrFrom4([4]byte{127, 1, byte(n >> 8), byte(n)}),
+				Name: fmt.Sprintf("w%d-%d", i, j), IP: netip.AddrFrom4([4]byte{127, 1, byte(n >> 8), byte(n)}),
 			})
 		}
 	}

@@ -304,7 +304,7 @@ func TestProblems(t *testing.T) {
 		return newBook(goodPage)
 	})
 	for i := 5; i < 9; i++ { // nobody listens there
-		p.list = append(p.list, DirectPod{Name: fmt.Sprintf("p%d", i), UID: fmt.Sprintf("uid-%d", i), IP: podIP(i + 100)})
+		p.list = append(p.list, DirectPod{Name: fmt.Sprintf("p%d", i), IP: podIP(i + 100)})
 	}
 	r := NewDirect(DirectOptions{}).Read(context.Background(), at(0), p.target(policy.QueueDepth))
 	want := fmt.Sprintf("5 of 9 pods could not be read: pod p5 (%s:%d): connection refused, and 3 others alike, and 1 otherwise; "+

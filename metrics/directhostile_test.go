@@ -284,7 +284,7 @@ func TestRefusedAddresses(t *testing.T) {
 	for address, want := range tests {
 		for _, asAgent := range []bool{false, true} {
 			target := DirectTarget{Namespace: "ml", Workload: "x", Port: 8000, Path: "/metrics", Signals: []policy.Signal{policy.GPUUtilization}}
-			pod := DirectPod{Name: "a", UID: "u", IP: netip.MustParseAddr(address)}
+			pod := DirectPod{Name: "a", IP: netip.MustParseAddr(address)}
 			if asAgent {
 				target.Port = 0
 				pod.Agent = netip.AddrPortFrom(pod.IP, 9401)
@@ -306,7 +306,7 @@ func TestRefusedAddresses(t *testing.T) {
 // TestNoAddress: a pod whose address is not known yet is told of and not asked.
 func TestNoAddress(t *testing.T) {
 	p := newPods(t, 1, func(int) http.Handler { return newBook(goodPage) })
-	p.list = append(p.list, DirectPod{Name: "new", UID: "new"})
+	p.list = append(p.list, DirectPod{Name: "new"})
 	d := NewDirect(DirectOptions{})
 	r := d.Read(context.Background(), at(0), p.target(policy.QueueDepth))
 	if r.Failed != 1 || !strings.Contains(r.Problem, "pod new: it has no address yet") {
@@ -330,7 +330,7 @@ func TestIPv6(t *testing.T) {
 	defer func() { _ = server.Close() }()
 	target := DirectTarget{
 		Namespace: "ml", Workload: "x", Port: listener.Addr().(*net.TCPAddr).Port, Path: "metrics", Signals: []policy.Signal{policy.QueueDepth},
-		Pods: []DirectPod{{Name: "a", UID: "u", IP: netip.MustParseAddr("::1")}},
+		Pods: []DirectPod{{Name: "a", IP: netip.MustParseAddr("::1")}},
 	}
 	r := NewDirect(DirectOptions{}).Read(context.Background(), at(0), target)
 	wantTold(t, r.Results[0], map[string]string{"a": "3 tgi_queue_size"})

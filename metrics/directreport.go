@@ -47,7 +47,7 @@ func (s *directTarget) report(r *DirectReading, t DirectTarget, busy int) {
 	}
 	var all []asking
 	for _, pod := range t.Pods {
-		p := s.pods[pod.UID]
+		p := s.pods[pod.Name]
 		if p.trial.failed != nil || p.asked.Equal(p.wanted) {
 			name := "pod " + pod.Name
 			if p.address.IsValid() {

@@ -18,7 +18,7 @@ type directTarget struct {
 	mu      sync.Mutex // held while the target is read
 	signals []policy.Signal
 	plan    *plan
-	pods    map[string]*directPod // by UID
+	pods    map[string]*directPod // by name
 }
 
 // directPod is what is remembered of a pod.
@@ -40,19 +40,19 @@ func (s *directTarget) update(now time.Time, t DirectTarget) {
 		clear(s.pods)
 	}
 	for _, pod := range t.Pods {
-		p := s.pods[pod.UID]
+		p := s.pods[pod.Name]
 		if p == nil {
 			p = &directPod{page: page{plan: s.plan}}
-			s.pods[pod.UID] = p
+			s.pods[pod.Name] = p
 		}
 		p.wanted = now
 		if address := netip.AddrPortFrom(pod.IP, uint16(t.Port)); p.address != address || p.path != t.Path {
 			*p = directPod{page: page{plan: s.plan}, wanted: now, address: address, path: t.Path}
 		}
 	}
-	for uid, p := range s.pods {
+	for name, p := range s.pods {
 		if now.Sub(p.wanted) > forgetAfter {
-			delete(s.pods, uid)
+			delete(s.pods, name)
 		}
 	}
 }
@@ -61,14 +61,14 @@ func (s *directTarget) update(now time.Time, t DirectTarget) {
 func (s *directTarget) due(now time.Time, t DirectTarget, share int) []*directPod {
 	pods := make([]*directPod, 0, len(t.Pods))
 	for _, pod := range t.Pods {
-		if p := s.pods[pod.UID]; p.trial.due(now) {
+		if p := s.pods[pod.Name]; p.trial.due(now) {
 			pods = append(pods, p)
 		}
 	}
 	slices.SortStableFunc(pods, func(a, b *directPod) int { return a.asked.Compare(b.asked) })
 	chosen := make([]*directPod, 0, share)
 	for _, p := range pods {
-		if len(chosen) < share && !slices.Contains(chosen, p) { // a UID listed twice is one pod
+		if len(chosen) < share && !slices.Contains(chosen, p) { // a name listed twice is one pod
 			chosen = append(chosen, p)
 		}
 	}
@@ -134,7 +134,7 @@ func (s *directTarget) results(d *Direct, now time.Time, t DirectTarget, agents 
 				gather[signal].take(key, w)
 			}
 		}
-		if p := s.pods[pod.UID]; t.Port != 0 {
+		if p := s.pods[pod.Name]; t.Port != 0 {
 			for _, w := range p.worths {
 				add(int(w.signal), w)
 			}

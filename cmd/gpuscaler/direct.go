@@ -27,7 +27,7 @@ func (r directReader) ReadDirect(ctx context.Context, now time.Time, t controlle
 		Signals: t.Signals, Pods: make([]metrics.DirectPod, len(t.Pods)),
 	}
 	for i, pod := range t.Pods {
-		from.Pods[i] = metrics.DirectPod{Name: pod.Name, UID: pod.Name, IP: pod.IP, Agent: pod.Agent}
+		from.Pods[i] = metrics.DirectPod{Name: pod.Name, IP: pod.IP, Agent: pod.Agent}
 	}
 	read := r.direct.Read(ctx, now, from)
 	readings := controller.DirectReadings{

@@ -38,7 +38,7 @@ func direct(t *testing.T, first, second string, signals []policy.Signal) metrics
 	address := netip.MustParseAddrPort(strings.TrimPrefix(front.URL, "http://"))
 	target := metrics.DirectTarget{
 		Namespace: "ml", Workload: "llama", Port: int(address.Port()), Path: "/metrics", Signals: signals,
-		Pods: []metrics.DirectPod{{Name: "a", UID: "a", IP: address.Addr()}},
+		Pods: []metrics.DirectPod{{Name: "a", IP: address.Addr()}},
 	}
 	d := metrics.NewDirect(metrics.DirectOptions{})
 	page.Store(&first)
