@@ -77,10 +77,6 @@ recorded demand is shared by the pods that a policy would have had ready.
 
 What was read is kept on disk (in the user's cache folder), so that another try takes seconds.
 The exit code is 1 if an --expect does not hold.`,
-		Args: func(_ *cobra.Command, args []string) (err error) {
-			o.deployment, err = deploymentName(args)
-			return err
-		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.given = cmd.Flags().Changed
 			if err := usage(o.problems()); err != nil {
@@ -89,9 +85,9 @@ The exit code is 1 if an --expect does not hold.`,
 			return o.run(cmd, g)
 		},
 	}
+	g.takeDeployment(cmd, &o.deployment)
 	o.addFlags(cmd)
 	o.reports.add(cmd)
-	cmd.ValidArgsFunction = g.completeDeployments
 	return cmd
 }
 

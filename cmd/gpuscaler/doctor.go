@@ -40,25 +40,12 @@ pods they name, how old they are and whether they follow the load, GPUs and quot
 max-replicas, and whoever else sets the replicas. It needs the rights to read (deploy/rbac/viewer)
 and changes nothing; what it may not read it calls not-checked.
 Exit code 0 if nothing is wrong, 1 if there is an error, 3 if there is nothing worse than a warning.`,
-		Args: func(_ *cobra.Command, args []string) (err error) {
-			o.deployment, err = deploymentName(args)
-			return err
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := usage(o.problems()); err != nil {
-				return err
-			}
-			c, err := g.cluster()
-			if err != nil {
-				return err
-			}
-			return o.run(cmd, g, c)
-		},
+		RunE: g.onCluster(o.problems, func(cmd *cobra.Command, c *cluster) error { return o.run(cmd, g, c) }),
 	}
+	g.takeDeployment(cmd, &o.deployment)
 	o.addFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "look at all namespaces")
 	cmd.Flags().StringVar(&o.leaseNamespace, "leader-elect-resource-namespace", defaultLeaseNamespace, "`namespace` of the controller's lease and checkpoint, for its rights")
-	cmd.ValidArgsFunction = g.completeDeployments
 	return cmd
 }
 

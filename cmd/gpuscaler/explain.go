@@ -36,10 +36,6 @@ is computed as plan does it.
 --history shows the past decisions that the running controller keeps in memory. Its JSON holds what
 each was made from; --replay decides again from that, without a cluster, and compares. The exit code is
 1 if any decision comes out differently.`,
-		Args: func(_ *cobra.Command, args []string) (err error) {
-			o.deployment, err = deploymentName(args)
-			return err
-		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := usage(o.problems()); err != nil {
 				return err
@@ -57,7 +53,7 @@ each was made from; --replay decides again from that, without a cluster, and com
 			return o.explain(cmd, g, c)
 		},
 	}
-	cmd.ValidArgsFunction = g.completeDeployments
+	g.takeDeployment(cmd, &o.deployment)
 	o.addFlags(cmd.Flags())
 	addControllerURL(cmd.Flags(), &o.controllerURL)
 	cmd.Flags().DurationVar(&o.history, "history", 0, "show the decisions of so long a `time` before now, such as 1h")

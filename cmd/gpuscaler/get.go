@@ -43,35 +43,24 @@ func newGetCommand(g *globals) *cobra.Command {
 		Long: `Lists the Deployments that opted in with their bounds and targets. What the signals read and why the
 replicas are what they are it asks of the running controller; without one these are <unknown>.
 There is no custom resource that kubectl get could list: all is in the Deployments' annotations.`,
-		Args: func(_ *cobra.Command, args []string) (err error) {
-			o.deployment, err = deploymentName(args)
-			return err
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var problems []error
-			if err := controllerURLProblem(o.controllerURL); err != nil {
-				problems = append(problems, err)
-			}
-			if o.allNamespaces && o.deployment != "" {
-				problems = append(problems, fmt.Errorf("deployment/%s is in one namespace: give -n NAMESPACE instead of --all-namespaces", o.deployment))
-			}
-			if err := usage(problems); err != nil {
-				return err
-			}
-			c, err := g.cluster()
-			if err != nil {
-				return err
-			}
-			return o.get(cmd, g, c)
-		},
+		RunE: g.onCluster(o.problems, func(cmd *cobra.Command, c *cluster) error { return o.get(cmd, g, c) }),
 	}
-	cmd.ValidArgsFunction = g.completeDeployments
+	g.takeDeployment(cmd, &o.deployment)
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "list all namespaces")
 	flags.StringVarP(&o.selector, "selector", "l", "", "label `selector` of the Deployments, as with kubectl get -l")
 	addControllerURL(flags, &o.controllerURL)
 	flags.StringVar(&o.classes.classes, "classes", "", "`file` that defines classes: sets of annotations that a Deployment takes over by naming one")
 	return cmd
+}
+
+// problems returns everything that is wrong with the options.
+func (o *getOptions) problems() []error {
+	var problems []error
+	if err := controllerURLProblem(o.controllerURL); err != nil {
+		problems = append(problems, err)
+	}
+	return append(problems, oneNamespace(o.allNamespaces, o.deployment)...)
 }
 
 // listing is what get prints as JSON and YAML.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
@@ -110,6 +111,20 @@ func (g *globals) cluster() (*cluster, error) {
 		c.name = found.Cluster
 	}
 	return c, nil
+}
+
+// onCluster has a command run on the cluster that the flags name, once there is nothing wrong with them.
+func (g *globals) onCluster(problems func() []error, run func(*cobra.Command, *cluster) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		if err := usage(problems()); err != nil {
+			return err
+		}
+		c, err := g.cluster()
+		if err != nil {
+			return err
+		}
+		return run(cmd, c)
+	}
 }
 
 // kubeconfigError says what to do about a kubeconfig that does not do.

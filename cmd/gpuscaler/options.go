@@ -43,8 +43,12 @@ func (f *tickFlags) addFlags(flags *pflag.FlagSet) {
 	f.source.addFlags(flags)
 	f.admin.addFlags(flags)
 	flags.DurationVar(&f.interval, "interval", defaultInterval, "time between two decisions")
-	flags.StringVar(&f.agentNamespace, "nvml-agent-namespace", "", "`namespace` of the NVML agents (default "+defaultAgentNamespace+", in a cluster the controller's own)")
 	flags.DurationVar(&f.maxSampleAge, "max-sample-age", defaultMaxSampleAge, "age beyond which a sample counts as missing")
+}
+
+// addAgentFlag adds the flag of those that read agents.
+func (f *tickFlags) addAgentFlag(flags *pflag.FlagSet) {
+	flags.StringVar(&f.agentNamespace, "nvml-agent-namespace", "", "`namespace` of the NVML agents (default "+defaultAgentNamespace+", in a cluster the controller's own)")
 }
 
 // problems returns what is wrong with the flags.
@@ -79,6 +83,7 @@ type runOptions struct {
 
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	o.tickFlags.addFlags(flags)
+	o.addAgentFlag(flags)
 	flags.StringArrayVar(&o.namespaces, "watch-namespace", nil, "`namespace` to look at; repeatable (default all)")
 	flags.StringVar(&o.namespaceSelector, "watch-namespace-selector", "", "label `selector` of the namespaces to look at, as with kubectl get -l")
 	flags.StringVar(&o.controllerName, "controller-name", "", "`name` of this installation, so that two of them do not compete for one lease")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -43,27 +44,29 @@ func newPlanCommand(g *globals) *cobra.Command {
 needs the rights to read and sends no write of any kind. What happened in the last minutes it asks
 of the running controller; where there is none, it is filled in from Prometheus' history, and the
 plan is called approximate.`,
-		Args: func(_ *cobra.Command, args []string) (err error) {
-			o.deployment, err = deploymentName(args)
-			return err
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := usage(o.problems()); err != nil {
-				return err
-			}
-			c, err := g.cluster()
-			if err != nil {
-				return err
-			}
-			return o.plan(cmd, g, c)
-		},
+		RunE: g.onCluster(o.problems, func(cmd *cobra.Command, c *cluster) error { return o.plan(cmd, g, c) }),
 	}
+	g.takeDeployment(cmd, &o.deployment)
 	o.addFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "look at all namespaces")
-	cmd.ValidArgsFunction = g.completeDeployments
 	addControllerURL(cmd.Flags(), &o.controllerURL)
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "decide again at every interval")
 	return cmd
+}
+
+// addFlags adds the flags of every command that decides about what is seen now.
+func (o *planOptions) addFlags(flags *pflag.FlagSet) {
+	o.tickFlags.addFlags(flags)
+	o.addAgentFlag(flags)
+}
+
+// takeDeployment has a command take the name of one Deployment at most, and complete it.
+func (g *globals) takeDeployment(cmd *cobra.Command, name *string) {
+	cmd.ValidArgsFunction = g.completeDeployments
+	cmd.Args = func(_ *cobra.Command, args []string) (err error) {
+		*name, err = deploymentName(args)
+		return err
+	}
 }
 
 // deploymentName reads the argument: NAME, or deployment/NAME in any of kubectl's spellings.
@@ -95,10 +98,15 @@ func (o *planOptions) problems() []error {
 	if err := controllerURLProblem(o.controllerURL); err != nil {
 		problems = append(problems, err)
 	}
-	if o.allNamespaces && o.deployment != "" {
-		problems = append(problems, fmt.Errorf("deployment/%s is in one namespace: give -n NAMESPACE instead of --all-namespaces", o.deployment))
+	return append(problems, oneNamespace(o.allNamespaces, o.deployment)...)
+}
+
+// oneNamespace complains about one Deployment in all namespaces.
+func oneNamespace(all bool, deployment string) []error {
+	if all && deployment != "" {
+		return []error{fmt.Errorf("deployment/%s is in one namespace: give -n NAMESPACE instead of --all-namespaces", deployment)}
 	}
-	return problems
+	return nil
 }
 
 // plan shows what a controller would do.

@@ -34,14 +34,7 @@ is given too: it asks nobody for a token.
 With --dry-run it runs anywhere, with the rights to read, and shows what it would do, also in a
 browser: it prints where. It sends no write of any kind: no scale, no Event, no lease.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := usage(o.problems()); err != nil {
-				return err
-			}
-			c, err := g.cluster()
-			if err != nil {
-				return err
-			}
+		RunE: g.onCluster(o.problems, func(cmd *cobra.Command, c *cluster) error {
 			if err := o.settle(c, cmd.Flags().Changed); err != nil {
 				return err
 			}
@@ -53,7 +46,7 @@ browser: it prints where. It sends no write of any kind: no scale, no Event, no 
 				return o.showDryRun(cmd, g, c, &files)
 			}
 			return o.run(cmd.Context(), c, &files, g.log.logger(cmd.ErrOrStderr()))
-		},
+		}),
 	}
 	o.addFlags(cmd.Flags())
 	return cmd
