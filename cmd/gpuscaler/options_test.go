@@ -36,6 +36,7 @@ func TestProblems(t *testing.T) {
 		{"wrong selector", func(o *runOptions) { o.namespaceSelector = "team in a" }, []string{`--watch-namespace-selector "team in a"`}},
 		{"both", func(o *runOptions) { o.namespaceSelector, o.namespaces = "a=b", []string{"a"} }, []string{"--watch-namespace and --watch-namespace-selector"}},
 		{"wrong name", func(o *runOptions) { o.controllerName = "a/b" }, []string{`--controller-name "a/b"`, "lower-case"}},
+		{"wrong agents", func(o *runOptions) { o.agentNamespace = "A" }, []string{`--nvml-agent-namespace "A"`, "lower-case"}},
 		{"wrong lease", func(o *runOptions) { o.leaseNamespace = "-" }, []string{`--leader-elect-resource-namespace "-"`, "lower-case"}},
 		{"dry leader", func(o *runOptions) { o.dryRun, o.leaderElect = true, true }, []string{"--dry-run", "--leader-elect"}},
 		{"no port", func(o *runOptions) { o.listen = "localhost" }, []string{`--listen "localhost"`, ":8080"}},
