@@ -19,6 +19,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 	"github.com/gpuscaler/gpuscaler/test/install"
 	"github.com/gpuscaler/gpuscaler/test/prom"
 )
@@ -62,7 +63,10 @@ func newStage(ctx context.Context) (s *stage, err error) {
 	if err != nil {
 		return s, err
 	}
-	if err := errors.Join(s.fleet.AddNodes(ctx, 4, 4), s.build(ctx)); err != nil {
+	if err := s.fleet.AddNodes(ctx, 4, 4); err != nil {
+		return s, err
+	}
+	if s.path, err = gpuscaler.Build(ctx, "../..", s.bed.Dir()); err != nil {
 		return s, err
 	}
 	loads, err := s.deploy(ctx)
@@ -73,18 +77,6 @@ func newStage(ctx context.Context) (s *stage, err error) {
 		return s, err
 	}
 	return s, s.play(ctx, loads)
-}
-
-// build builds the program as the Makefile does.
-func (s *stage) build(ctx context.Context) error {
-	s.path = filepath.Join(s.bed.Dir(), "gpuscaler")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", s.path, "./cmd/gpuscaler")
-	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the program: %w\n%s", err, out)
-	}
-	return nil
 }
 
 // prefix is that of the annotations.

@@ -1,18 +1,12 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 )
 
 // What is installed works without a Prometheus: the program, run with the arguments of the manifest under the rights of its account, is
@@ -50,23 +45,23 @@ func TestUpgradeAndUninstall(t *testing.T) {
 			first := run(t, c.home, pod.Args)
 			bed.WaitFor(t, 30*time.Second, "the lower bound", target.wantReplicas(3))
 			bed.WaitFor(t, 10*time.Second, "a word about Prometheus", func() error {
-				return bed.Want("told", strings.Contains(first.out.String(), c.told), true)
+				return bed.Want("told", strings.Contains(first.Output(), c.told), true)
 			})
-			if out := first.out.String(); name == "cluster-wide" && strings.Contains(out, "forbidden") {
+			if out := first.Output(); name == "cluster-wide" && strings.Contains(out, "forbidden") {
 				t.Errorf("a right is missing:\n%s", out)
 			}
 			requested := pod.Resources.Requests.Memory().Value()
-			if used := first.resident(t); used > requested {
+			if used := first.Resident(t); used > requested {
 				t.Errorf("a small cluster takes %d MiB, and %d are requested", used>>20, requested>>20)
 			}
 			target.scale(t, 5) // by a person, as long as that is respected
 
 			second := run(t, c.home, pod.Args)
-			first.stop(t)
+			first.Stop(t)
 			bed.Holds(t, 3*time.Second, "5 replicas during the upgrade", target.wantReplicas(5))
 			uninstall(t, all)
 			bed.Holds(t, 3*time.Second, "5 replicas without rights", target.wantReplicas(5))
-			second.stop(t)
+			second.Stop(t)
 			bed.Holds(t, time.Second, "5 replicas after the end", target.wantReplicas(5))
 			if d := target.get(t); len(d.OwnerReferences)+len(d.Finalizers) > 0 {
 				t.Errorf("the Deployment is tied to %v, %v", d.OwnerReferences, d.Finalizers)
@@ -152,44 +147,12 @@ func (w workload) scale(t *testing.T, n int32) {
 
 // program builds the program once.
 var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(shared.Dir(), "gpuscaler")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/gpuscaler")
-	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the program: %w\n%s", err, out)
-	}
-	return path, nil
+	return gpuscaler.Build(context.Background(), "../..", shared.Dir())
 })
-
-// process is a running gpuscaler.
-type process struct {
-	cmd  *exec.Cmd
-	out  output
-	done chan struct{}
-}
-
-// output collects what a process prints.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // run runs the program as a pod would and waits until it is ready. That it is in no pod has to be made up for: by a kubeconfig of its
 // account, leader election, and an address that is free.
-func run(t *testing.T, namespace string, args []string) *process {
+func run(t *testing.T, namespace string, args []string) *gpuscaler.Process {
 	t.Helper()
 	config, err := control(t).CreateServiceAccountKubeconfig(t.Context(), namespace, account)
 	if err != nil {
@@ -199,56 +162,11 @@ func run(t *testing.T, namespace string, args []string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen := freeAddress(t)
+	listen := gpuscaler.FreeAddress(t)
 	args = append(args, "--kubeconfig", config, "--listen", listen, "--leader-elect", "--leader-elect-resource-namespace", namespace)
-	p := &process{done: make(chan struct{})}
-	// It outlives the test's context, which ends before the cleanup that stops it in order.
-	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		_ = p.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		p.stop(t)
-		if t.Failed() {
-			t.Logf("output of gpuscaler %s:\n%s", strings.Join(args, " "), p.out.String())
-		}
-	})
+	p := gpuscaler.Run(t, path, args...)
 	bed.WaitFor(t, 30*time.Second, "the program to be ready", func() error { return answers("http://" + listen + "/readyz") })
 	return p
-}
-
-// resident is how much memory the process takes, in bytes.
-func (p *process) resident(t *testing.T) int64 {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
-	if err != nil {
-		t.Log("not looked up on this system:", err)
-		return 0
-	}
-	var size, pages int64
-	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("resident: %d MiB", pages*int64(os.Getpagesize())>>20)
-	return pages * int64(os.Getpagesize())
-}
-
-// stop ends the process as a kubelet does and wants it to end in order.
-func (p *process) stop(t *testing.T) {
-	t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(20 * time.Second):
-		t.Error("the program did not end within 20 s after SIGTERM")
-		_ = p.cmd.Process.Kill()
-		<-p.done
-	}
 }
 
 // answers returns nil if a page answers 200.
@@ -268,15 +186,4 @@ func answers(url string) error {
 		return errors.New(answer.Status)
 	}
 	return nil
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	var config net.ListenConfig
-	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

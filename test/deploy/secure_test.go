@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 )
 
 // With secure-metrics the program, run as the manifest says and under the rights that are shipped, answers the kubelet, and tells metrics to
@@ -29,7 +30,7 @@ func TestSecureMetrics(t *testing.T) {
 	all := compose(t, system, "cluster-wide", []string{"secure-metrics"})
 	install(t, all)
 	c := container(t, all)
-	address := freeAddress(t)
+	address := gpuscaler.FreeAddress(t)
 	run(t, system, append(c.Args, "--secure-listen", address))
 	for _, probe := range []*corev1.HTTPGetAction{c.LivenessProbe.HTTPGet, c.ReadinessProbe.HTTPGet} {
 		if code := status(t, "https://"+address+probe.Path, ""); code != http.StatusOK {

@@ -112,7 +112,7 @@ func TestConflictWithAScaledObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.waitReplicas(8, 30*time.Second)
-	if out := program.out.String(); strings.Contains(out, "right is missing") || strings.Contains(out, "Watching fails") {
+	if out := program.Output(); strings.Contains(out, "right is missing") || strings.Contains(out, "Watching fails") {
 		t.Error("the program complains about a kind that is not there")
 	}
 }

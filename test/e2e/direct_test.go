@@ -3,8 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -201,7 +199,6 @@ func TestHostilePods(t *testing.T) {
 	for _, kind := range kinds {
 		hostile[kind].waitReason(program, "NoData")
 	}
-	time.Sleep(3 * time.Second)
 	model.SetAll(fleet.Reading{Waiting: 8})
 	good.waitReplicas(4, 10*time.Second)
 	for kind, d := range hostile {
@@ -211,27 +208,7 @@ func TestHostilePods(t *testing.T) {
 		w, err := program.workload(ns, d.name)
 		t.Logf("%s: %s (%v)", kind, w.Message, err)
 	}
-	if rss := residentMiB(t, program.cmd.Process.Pid); rss > 200 {
-		t.Errorf("%d MiB in use", rss)
+	if resident := program.Resident(t); resident > 200<<20 {
+		t.Errorf("%d MiB in use", resident>>20)
 	}
-}
-
-// residentMiB is the resident memory of a process.
-func residentMiB(t *testing.T, pid int) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Skip("no /proc: memory is not looked at")
-	}
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
-			kib, err := strconv.Atoi(fields[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kib / 1024
-		}
-	}
-	t.Fatal("no VmRSS")
-	return 0
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 )
 
 // finding is what doctor has to say.
@@ -89,7 +90,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		code                   int
 		severity, check, words string
 	}{
-		{name: "prometheus down", url: "http://" + freeAddress(t), code: 1, severity: "error", check: "prometheus", words: "does not answer"},
+		{name: "prometheus down", url: "http://" + gpuscaler.FreeAddress(t), code: 1, severity: "error", check: "prometheus", words: "does not answer"},
 		{name: "no series", url: empty.URL(), code: 1, severity: "error", check: "series", words: "none of its sources has a series"},
 		{
 			name: "no engine", annotations: requestAnnotations(), code: 1,

@@ -102,7 +102,7 @@ func TestWindowSurvivesTheLeader(t *testing.T) {
 	d.waitReason(leader, "ScaleDownStabilized")
 	began := time.Now()
 	bed.Holds(t, 15*time.Second, "4 replicas", func() error { return bed.Want("spec.replicas", d.replicas(), 4) })
-	leader.kill()
+	leader.Kill()
 	d.waitReplicas(1, 75*time.Second)
 	if took := time.Since(began); took < 56*time.Second || took > 66*time.Second {
 		t.Errorf("lowered after %s, want when the window of 60 s ended", took)
@@ -110,7 +110,7 @@ func TestWindowSurvivesTheLeader(t *testing.T) {
 	if !standby.leads() {
 		t.Error("the standby does not lead")
 	}
-	if !strings.Contains(standby.out.String(), "Going on from the checkpoint") {
+	if !strings.Contains(standby.Output(), "Going on from the checkpoint") {
 		t.Error("the standby does not say that it goes on from the checkpoint")
 	}
 	d.wantWrites(1)
@@ -128,7 +128,7 @@ func TestBrokenCheckpoint(t *testing.T) {
 	first := named(t, "broken", ns, p.URL())
 	d.waitReason(first, "WithinTolerance")
 	bed.WaitFor(t, 15*time.Second, "a checkpoint", func() error { return bed.Want("ConfigMaps", len(checkpoints(t, "broken")), 1) })
-	first.kill()
+	first.Kill()
 	l.SetLoad(40)
 	client := cluster.Client().CoreV1().ConfigMaps(install.Namespace)
 	stored, err := client.Get(t.Context(), checkpoints(t, "broken")[0], metav1.GetOptions{})
@@ -146,7 +146,7 @@ func TestBrokenCheckpoint(t *testing.T) {
 	if took := time.Since(leads); took < 13*time.Second {
 		t.Errorf("lowered %s after it led, want a full window of 15 s", took)
 	}
-	if out := second.out.String(); !strings.Contains(out, "A part of the checkpoint is ignored") || !strings.Contains(out, stored.Name) {
+	if out := second.Output(); !strings.Contains(out, "A part of the checkpoint is ignored") || !strings.Contains(out, stored.Name) {
 		t.Error("no warning names the part that is ignored")
 	}
 	bed.WaitFor(t, 15*time.Second, "a good checkpoint", func() error {

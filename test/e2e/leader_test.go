@@ -58,7 +58,7 @@ func TestLeaderKilled(t *testing.T) {
 	d.waitReady(4)
 	d.wantWrites(1)
 
-	leader.kill()
+	leader.Kill()
 	killed := time.Now()
 	l.SetLoad(300)
 	d.waitReplicas(6, 30*time.Second)
@@ -72,7 +72,7 @@ func TestLeaderKilled(t *testing.T) {
 
 	// A leader that ends in order hands over at once.
 	next := elected(t, ns, p.URL())
-	standby.stop(t)
+	standby.Stop(t)
 	stopped := time.Now()
 	bed.WaitFor(t, 20*time.Second, "the next leader", func() error { return bed.Want("leads", next.leads(), true) })
 	if took := time.Since(stopped); took > 10*time.Second {
@@ -90,7 +90,7 @@ func TestKilledAndRestarted(t *testing.T) {
 	program := runs(t, ns, p.URL())
 	d.waitReason(program, "WithinTolerance")
 	l.SetLoad(20)
-	program.kill()
+	program.Kill()
 	program = runs(t, ns, p.URL())
 	restarted := time.Now()
 	d.waitReason(program, "ScaleDownStabilized")

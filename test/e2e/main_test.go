@@ -10,8 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 	"github.com/gpuscaler/gpuscaler/test/install"
 	"github.com/gpuscaler/gpuscaler/test/prom"
 )
@@ -87,22 +86,10 @@ func run(m *testing.M) (code int) {
 	if cluster.config, cluster.viewer, err = install.Rights(ctx, b, "../../deploy/rbac"); err != nil {
 		return fail(err)
 	}
-	if cluster.program, err = build(ctx, b.Dir()); err != nil {
+	if cluster.program, err = gpuscaler.Build(ctx, "../..", b.Dir()); err != nil {
 		return fail(err)
 	}
 	return m.Run()
-}
-
-// build builds the program as the Makefile does.
-func build(ctx context.Context, dir string) (string, error) {
-	program := filepath.Join(dir, "gpuscaler")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/gpuscaler")
-	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the program: %w\n%s", err, out)
-	}
-	return program, nil
 }
 
 // scrapers tells several Prometheus servers what there is to scrape, also those that come later.

@@ -7,47 +7,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
-	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 )
 
 // process is a running gpuscaler.
 type process struct {
-	cmd    *exec.Cmd
-	out    output
-	done   chan struct{}
+	*gpuscaler.Process
 	listen string
-}
-
-// output collects what a process prints.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 // start runs the program until the test ends. It is told the kubeconfig and, unless the arguments say otherwise, a free address to
 // listen on.
 func start(t testing.TB, kubeconfig string, args ...string) *process {
 	t.Helper()
-	return startAt(t, kubeconfig, "--listen", freeAddress(t), args...)
+	return startAt(t, kubeconfig, "--listen", gpuscaler.FreeAddress(t), args...)
 }
 
 // startAt runs the program until the test ends. It is told the kubeconfig and, by a flag, the address to listen on.
@@ -59,25 +37,8 @@ func startAt(t testing.TB, kubeconfig, flag, address string, args ...string) *pr
 // startProgram does so with another program than that of this tree.
 func startProgram(t testing.TB, program, kubeconfig, flag, address string, args ...string) *process {
 	t.Helper()
-	p := &process{done: make(chan struct{}), listen: address}
 	args = append(args, "--kubeconfig", kubeconfig, flag, address)
-	// It outlives the test's context, which ends before the cleanup that stops it in order.
-	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		_ = p.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		p.stop(t)
-		if t.Failed() {
-			t.Logf("output of gpuscaler %s:\n%s", strings.Join(args, " "), p.out.String())
-		}
-	})
-	return p
+	return &process{gpuscaler.Run(t, program, args...), address}
 }
 
 // runs starts a controller for one namespace under the rights that deploy/ ships, with a tick each second.
@@ -86,25 +47,6 @@ func runs(t testing.TB, namespace, prometheus string, args ...string) *process {
 	return start(t, cluster.config, append([]string{
 		"run", "--interval", "1s", "--watch-namespace", namespace, "--prometheus-url", prometheus, "--leader-elect=false",
 	}, args...)...)
-}
-
-// stop ends the process as a kubelet does and waits for it.
-func (p *process) stop(t testing.TB) {
-	t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(20 * time.Second):
-		t.Error("the program did not end within 20 s after SIGTERM")
-		_ = p.cmd.Process.Kill()
-		<-p.done
-	}
-}
-
-// kill ends the process as kill -9 does.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
 }
 
 // workload is what the program tells of one workload, as much of it as tests look at.
@@ -166,16 +108,4 @@ func command(t testing.TB, args ...string) (stdout, stderr string, code int) {
 		t.Fatal(err)
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
-}
-
-// freeAddress returns a loopback address on which nothing listens.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	var config net.ListenConfig
-	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

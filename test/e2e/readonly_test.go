@@ -29,9 +29,9 @@ func TestReadOnly(t *testing.T) {
 			d := deployment{t, d.namespace, d.name}
 			dry := start(t, cluster.viewer, "run", "--dry-run", "--interval", "1s", "-n", ns, "--watch-namespace", ns, "--prometheus-url", url)
 			bed.WaitFor(t, 20*time.Second, "the table", func() error {
-				return bed.Want("shows the workload", strings.Contains(dry.out.String(), "vision"), true)
+				return bed.Want("shows the workload", strings.Contains(dry.Output(), "vision"), true)
 			})
-			if out := dry.out.String(); !strings.Contains(out, "https://127.0.0.1") || !strings.Contains(out, "bed") {
+			if out := dry.Output(); !strings.Contains(out, "https://127.0.0.1") || !strings.Contains(out, "bed") {
 				t.Errorf("the output names not the context and the server:\n%s", out)
 			}
 

@@ -22,12 +22,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 )
 
 // secured starts a controller that takes part in the election of a leader and serves with TLS alone.
 func secured(t *testing.T, ns, prometheus string, args ...string) *process {
 	t.Helper()
-	return startAt(t, cluster.config, "--secure-listen", freeAddress(t), append([]string{
+	return startAt(t, cluster.config, "--secure-listen", gpuscaler.FreeAddress(t), append([]string{
 		"run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", prometheus, "--leader-elect", "--controller-name", ns,
 	}, args...)...)
 }
@@ -209,7 +210,7 @@ func TestPlainBesideSecure(t *testing.T) {
 	p := startPrometheus(t, false)
 	ns := namespace(t, "beside")
 	d := create(t, ns, "vision", 2, gpuAnnotations(), newLoad(100))
-	program := runs(t, ns, p.URL(), "--secure-listen", freeAddress(t))
+	program := runs(t, ns, p.URL(), "--secure-listen", gpuscaler.FreeAddress(t))
 	d.waitReason(program, "WithinTolerance")
 	_, stderr, code := command(t, "plan", "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", cluster.viewer, "--controller-url", "http://"+program.listen)
 	if code != 0 || !strings.Contains(stderr, "History: from the running controller") {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 )
 
 // previous builds the program of the last release, or of what GPUSCALER_PREVIOUS names in git. As long as there has been no release
@@ -52,7 +53,7 @@ func TestUpgradeAndRollback(t *testing.T) {
 			d := create(t, ns, "vision", 4, gpuAnnotations("scale-down.stabilization", "60s"), l)
 			sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} == 50)`, 4)
 			run := func(program string) *process {
-				return startProgram(t, program, cluster.config, "--listen", freeAddress(t), "run", "--interval", "1s",
+				return startProgram(t, program, cluster.config, "--listen", gpuscaler.FreeAddress(t), "run", "--interval", "1s",
 					"--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect", "--controller-name", name)
 			}
 			first := run(programs[0])
@@ -61,15 +62,15 @@ func TestUpgradeAndRollback(t *testing.T) {
 			d.waitReason(first, "ScaleDownStabilized")
 			began := time.Now()
 			bed.Holds(t, 10*time.Second, "4 replicas", func() error { return bed.Want("spec.replicas", d.replicas(), 4) })
-			first.kill()
+			first.Kill()
 			second := run(programs[1])
 			// A window goes on if the state was understood, and begins anew if it was not.
 			d.waitReplicas(1, 2*time.Minute)
 			if took := time.Since(began); took < 56*time.Second {
 				t.Errorf("lowered after %s, want not before the window of 60 s ended", took)
 			}
-			if name == "upgrade" && !strings.Contains(second.out.String(), `Going on from the checkpoint {"targets": 1`) {
-				t.Errorf("the state of the release before was not understood:\n%s", second.out.String())
+			if name == "upgrade" && !strings.Contains(second.Output(), `Going on from the checkpoint {"targets": 1`) {
+				t.Errorf("the state of the release before was not understood:\n%s", second.Output())
 			}
 			d.wantWrites(1)
 		})

@@ -1,0 +1,125 @@
+// Package gpuscaler builds the program and runs it as its users do.
+package gpuscaler
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Build builds the program as the Makefile does, from the tree at root into a folder, and returns its path.
+func Build(ctx context.Context, root, dir string) (string, error) {
+	path := filepath.Join(dir, "gpuscaler")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/gpuscaler")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Process is a running program.
+type Process struct {
+	cmd  *exec.Cmd
+	out  output
+	done chan struct{}
+}
+
+// output collects what a process prints.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// Run runs a program until the test ends. Of a test that fails it shows what was printed.
+func Run(t testing.TB, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{done: make(chan struct{})}
+	// It outlives the test's context, which ends before the cleanup that stops it in order.
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.Stop(t)
+		if t.Failed() {
+			t.Logf("output of gpuscaler %s:\n%s", strings.Join(args, " "), p.Output())
+		}
+	})
+	return p
+}
+
+// Output is what has been printed so far.
+func (p *Process) Output() string {
+	p.out.mu.Lock()
+	defer p.out.mu.Unlock()
+	return p.out.text.String()
+}
+
+// Stop ends the process as a kubelet does, and wants it to end in order.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		t.Error("the program did not end within 20 s after SIGTERM")
+		p.Kill()
+	}
+}
+
+// Kill ends the process as kill -9 does.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Resident is how much memory the process takes, in bytes; 0 on a system that does not tell in /proc.
+func (p *Process) Resident(t testing.TB) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		t.Log("not looked up on this system:", err)
+		return 0
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	resident := pages * int64(os.Getpagesize())
+	t.Logf("resident: %d MiB", resident>>20)
+	return resident
+}
+
+// FreeAddress returns a loopback address on which nothing listens.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
