@@ -2,12 +2,9 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/gpuscaler/gpuscaler/deploy/monitoring"
 	"github.com/gpuscaler/gpuscaler/test/bed"
@@ -100,31 +97,23 @@ func legendOf(legend string, samples []prom.Sample) error {
 // tryAlerts evaluates the alerts, and the metric that each compares.
 func tryAlerts(t *testing.T, p *prom.Server) {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/monitoring/rules.yaml")
+	alerts, err := monitoring.Alerts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct {
-		Groups []struct {
-			Rules []struct{ Alert, Expr string }
-		}
-	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
-	}
-	for _, rule := range file.Groups[0].Rules {
+	for _, rule := range alerts {
 		samples, err := p.Query(t.Context(), rule.Expr)
 		if err != nil {
-			t.Errorf("%s: %v", rule.Alert, err)
+			t.Errorf("%s: %v", rule.Name, err)
 		}
-		switch pending := len(samples) > 0; rule.Alert {
+		switch pending := len(samples) > 0; rule.Name {
 		case "GpuscalerInvalidAnnotations", "GpuscalerHoldingForMissingData":
 			if !pending {
-				t.Errorf("%s: %s finds nothing, and there is such a workload", rule.Alert, rule.Expr)
+				t.Errorf("%s: %s finds nothing, and there is such a workload", rule.Name, rule.Expr)
 			}
 		case "GpuscalerDown", "GpuscalerNoLeader", "GpuscalerConflict", "GpuscalerScaleWritesFail", "GpuscalerTicksMissed", "GpuscalerNotResponding":
 			if pending {
-				t.Errorf("%s: %s finds %v, and nothing is wrong", rule.Alert, rule.Expr, samples)
+				t.Errorf("%s: %s finds %v, and nothing is wrong", rule.Name, rule.Expr, samples)
 			}
 		}
 	}

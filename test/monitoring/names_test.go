@@ -2,8 +2,6 @@ package monitoring
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,7 +13,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"k8s.io/client-go/kubernetes/fake"
-	"sigs.k8s.io/yaml"
 
 	"github.com/gpuscaler/gpuscaler/controller"
 	"github.com/gpuscaler/gpuscaler/deploy/monitoring"
@@ -78,22 +75,12 @@ func queries(t *testing.T) map[string]string {
 		}
 		all["variable "+name] = variables.Replace("count by (" + parts[2] + ") (" + parts[1] + ")")
 	}
-	text, err := os.ReadFile(filepath.Join(folder, "rules.yaml"))
+	alerts, err := monitoring.Alerts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct {
-		Groups []struct {
-			Rules []struct{ Alert, Expr string }
-		}
-	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
-	}
-	for _, g := range file.Groups {
-		for _, r := range g.Rules {
-			all["alert "+r.Alert] = r.Expr
-		}
+	for _, a := range alerts {
+		all["alert "+a.Name] = a.Expr
 	}
 	return all
 }
