@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/gpuscaler/gpuscaler/cmd/logging"
 )
 
 // globals are the flags that every command has.
@@ -94,7 +96,7 @@ gpuscaler.io/enabled: "true".`,
 // addFlags adds the flags of every command.
 func (g *globals) addFlags(flags *pflag.FlagSet) {
 	flags.VarP(&g.output, "output", "o", "output format: table, json or yaml")
-	g.log.addFlags(flags)
+	g.log.AddFlags(flags)
 	addKubeFlags(flags, g.kube)
 }
 
@@ -102,7 +104,7 @@ func (g *globals) addFlags(flags *pflag.FlagSet) {
 func (g *globals) completeFlags(root *cobra.Command) {
 	for flag, values := range map[string][]string{
 		"output":         {string(tableOutput), string(jsonOutput), string(yamlOutput)},
-		"logging-format": {string(textLog), string(jsonLog)},
+		"logging-format": {logging.Text, logging.JSON},
 	} {
 		// It fails only for a flag that does not exist.
 		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))

@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
+	"github.com/gpuscaler/gpuscaler/cmd/logging"
 	"github.com/gpuscaler/gpuscaler/metrics"
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -156,7 +157,7 @@ func TestQueries(t *testing.T) {
 // TestLog wants our lines and client-go's in one log, each with its level and logger.
 func TestLog(t *testing.T) {
 	for _, c := range []struct {
-		verbosity verbosity
+		verbosity logging.Verbosity
 		make      func(*logFlags, io.Writer) logr.Logger
 		want      string // messages
 	}{
@@ -167,7 +168,7 @@ func TestLog(t *testing.T) {
 		{2, (*logFlags).quietLogger, "ours,ours 2,ours failed,theirs,theirs 2,theirs failed"},
 	} {
 		var out bytes.Buffer
-		flags := logFlags{verbosity: c.verbosity, format: jsonLog}
+		flags := logFlags{logging.Flags{Verbosity: c.verbosity, Format: logging.Choice{Value: logging.JSON}}}
 		log := c.make(&flags, &out)
 		log.Info("ours")
 		log.V(2).Info("ours 2")

@@ -40,7 +40,7 @@ func (o *agentOptions) addFlags(flags *pflag.FlagSet) {
 
 // run is the agent, until the context ends.
 func (o *agentOptions) run(ctx context.Context, errOut io.Writer) error {
-	log := o.log.logger(errOut)
+	log := o.log.Logger(errOut, o.log.Level())
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("serving at --listen %s: %w; another address can be given", o.listen, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gpuscaler/gpuscaler/cmd/logging"
 	"github.com/gpuscaler/gpuscaler/metrics/nvml"
 )
 
@@ -30,7 +31,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 // globals are the flags of every command.
 type globals struct {
-	log     logFlags
+	log     logging.Flags
 	library string
 	proc    string
 }
@@ -90,7 +91,7 @@ It runs on every GPU node. Without a driver or a kubelet it waits for one.`,
 func (g *globals) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&g.library, "nvml-library", nvml.DefaultLibrary, "name or path of the driver's NVML library")
 	flags.StringVar(&g.proc, "proc", "/proc", "where the processes of the node are seen")
-	g.log.addFlags(flags)
+	g.log.AddFlags(flags)
 }
 
 // knownCommand is what the root command says to arguments: those it knows are commands and never come here.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/gpuscaler/gpuscaler/cmd/logging"
 	"github.com/gpuscaler/gpuscaler/metrics/nvml"
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -22,12 +23,12 @@ import (
 // showOptions are the flags of nvml.
 type showOptions struct {
 	*globals
-	output choice
+	output logging.Choice
 	watch  bool
 }
 
 func newNVMLCommand(g *globals) *cobra.Command {
-	o := &showOptions{globals: g, output: choice{"table", []string{"table", "json"}}}
+	o := &showOptions{globals: g, output: logging.Choice{Value: "table", Allowed: []string{"table", "json"}}}
 	cmd := &cobra.Command{
 		Use:   "nvml",
 		Short: "Show the GPUs of this machine and their processes, in the words of a policy",
@@ -92,7 +93,7 @@ func (o *showOptions) print(out, errOut io.Writer, devices []*shownDevice) error
 			fmt.Fprintf(errOut, "warning: GPU %d: %v\n", g.Index, problem)
 		}
 	}
-	if o.output.value == "json" {
+	if o.output.Value == "json" {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(all)
