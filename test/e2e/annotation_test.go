@@ -1,45 +1,32 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
-
-// annotate changes annotations of the Deployment as kubectl annotate does.
-func (d deployment) annotate(key, value string) {
-	d.t.Helper()
-	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, prefix+key, value)
-	_, err := cluster.Client().AppsV1().Deployments(d.namespace).Patch(d.t.Context(), d.name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-}
 
 // A bad annotation: one Event that names key, value and what is allowed; others are undisturbed.
 func TestBadAnnotation(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "bad")
-	l := newLoad(100)
-	bad := create(t, ns, "bad", 2, gpuAnnotations("target.gpu-utilization", "lots", "min-replicas", "-1"), newLoad(200))
-	good := create(t, ns, "good", 2, gpuAnnotations(), l)
-	program := runs(t, ns, p.URL())
-	bad.waitReason(program, "InvalidAnnotations")
-	good.waitReason(program, "WithinTolerance")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "bad")
+	l := stage.NewLoad(100)
+	bad := stage.Create(t, ns, "bad", 2, stage.GPUAnnotations("target.gpu-utilization", "lots", "min-replicas", "-1"), stage.NewLoad(200))
+	good := stage.Create(t, ns, "good", 2, stage.GPUAnnotations(), l)
+	program := stage.Runs(t, ns, p.URL())
+	bad.WaitReason(program, "InvalidAnnotations")
+	good.WaitReason(program, "WithinTolerance")
 	l.SetLoad(200)
-	good.waitReplicas(4, 15*time.Second)
-	bad.holdsReplicas(2, 4*time.Second)
+	good.WaitReplicas(4, 15*time.Second)
+	bad.HoldsReplicas(2, 4*time.Second)
 
 	var events []string
 	bed.WaitFor(t, 10*time.Second, "the Event", func() error {
-		events = bad.events("InvalidAnnotations")
+		events = bad.Events("InvalidAnnotations")
 		return bed.Want("Events", len(events), 1)
 	})
 	for _, part := range []string{"gpuscaler.io/target.gpu-utilization", `"lots"`, "a number above 0 and at most 100", "gpuscaler.io/min-replicas", `"-1"`} {
@@ -49,50 +36,50 @@ func TestBadAnnotation(t *testing.T) {
 	}
 
 	// Mended, it is scaled; it takes no restart.
-	bad.annotate("target.gpu-utilization", "50")
-	bad.annotate("min-replicas", "1")
-	bad.waitReplicas(4, 15*time.Second)
+	bad.Annotate("target.gpu-utilization", "50")
+	bad.Annotate("min-replicas", "1")
+	bad.WaitReplicas(4, 15*time.Second)
 }
 
 // A Deployment that was good goes on with its last good policy for raising only.
 func TestAnnotationBreaksLater(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "later")
-	l := newLoad(100)
-	d := create(t, ns, "vision", 2, gpuAnnotations(), l)
-	program := runs(t, ns, p.URL())
-	d.waitReason(program, "WithinTolerance")
-	d.annotate("scale-down.stabilization", "soon")
-	bed.WaitFor(t, 10*time.Second, "the Event", func() error { return bed.Want("Events", len(d.events("InvalidAnnotations")), 1) })
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "later")
+	l := stage.NewLoad(100)
+	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), l)
+	program := stage.Runs(t, ns, p.URL())
+	d.WaitReason(program, "WithinTolerance")
+	d.Annotate("scale-down.stabilization", "soon")
+	bed.WaitFor(t, 10*time.Second, "the Event", func() error { return bed.Want("Events", len(d.Events("InvalidAnnotations")), 1) })
 	l.SetLoad(200)
-	d.waitReplicas(4, 15*time.Second)
+	d.WaitReplicas(4, 15*time.Second)
 	l.SetLoad(20)
-	d.holdsReplicas(4, 8*time.Second)
+	d.HoldsReplicas(4, 8*time.Second)
 	// An error in a bound: nothing is written at all.
-	d.annotate("max-replicas", "many")
+	d.Annotate("max-replicas", "many")
 	l.SetLoad(400)
-	d.holdsReplicas(4, 5*time.Second)
+	d.HoldsReplicas(4, 5*time.Second)
 }
 
 func TestPausedAndDryRun(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "paused")
-	l := newLoad(200)
-	d := create(t, ns, "vision", 2, gpuAnnotations("paused", "true"), l)
-	program := runs(t, ns, p.URL())
-	d.waitReason(program, "Paused")
-	d.annotate("paused", "false")
-	d.annotate("dry-run", "true")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "paused")
+	l := stage.NewLoad(200)
+	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations("paused", "true"), l)
+	program := stage.Runs(t, ns, p.URL())
+	d.WaitReason(program, "Paused")
+	d.Annotate("paused", "false")
+	d.Annotate("dry-run", "true")
 	bed.WaitFor(t, 10*time.Second, "a decision that is not written", func() error {
-		w, err := program.workload(ns, "vision")
+		w, err := program.Workload(ns, "vision")
 		if err != nil {
 			return err
 		}
 		return bed.Want("desired", w.Desired, 4)
 	})
-	d.holdsReplicas(2, 4*time.Second)
-	d.annotate("dry-run", "false")
-	d.waitReplicas(4, 10*time.Second)
+	d.HoldsReplicas(2, 4*time.Second)
+	d.Annotate("dry-run", "false")
+	d.WaitReplicas(4, 10*time.Second)
 }

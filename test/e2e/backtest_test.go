@@ -13,6 +13,7 @@ import (
 	"github.com/gpuscaler/gpuscaler/policy/backtest"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
 	"github.com/gpuscaler/gpuscaler/test/prom"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // decided is what the controller decided at one tick.
@@ -22,17 +23,17 @@ type decided struct {
 }
 
 // What Prometheus recorded reproduces what the controller decided: at least 98 of 100 ticks. Others are compared with it, and the
-// samples that are exported give the same without a cluster.
+// samples that are exported give the same without a stage.Cluster.
 func TestBacktestReproducesWhatHappened(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "replayed")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "replayed")
 	load := fleet.NewShared(nil)
 	load.SetLoad(100)
-	d := create(t, ns, "vision", 2, gpuAnnotations("scale-down.stabilization", "8s", "scale-up.policies", "2 pods/4s"), load)
-	program := runs(t, ns, p.URL())
+	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations("scale-down.stabilization", "8s", "scale-up.policies", "2 pods/4s"), load)
+	program := stage.Runs(t, ns, p.URL())
 	scrapeProgram(t, p, program)
-	d.waitReason(program, "WithinTolerance")
+	d.WaitReason(program, "WithinTolerance")
 
 	from := time.Now().Add(time.Second).Truncate(time.Second)
 	log := map[time.Time]decided{}
@@ -45,10 +46,10 @@ func TestBacktestReproducesWhatHappened(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "samples.json")
 	args := []string{
-		"backtest", "deployment/vision", "-n", ns, "--kubeconfig", cluster.viewer, "--prometheus-url", p.URL(), "--interval", "1s", "--no-cache",
+		"backtest", "deployment/vision", "-n", ns, "--kubeconfig", stage.Cluster.Viewer, "--prometheus-url", p.URL(), "--interval", "1s", "--no-cache",
 		"--since", fmt.Sprintf("%ds", int(time.Since(from).Seconds())), "--against", "current,hpa,keda", "--export", file,
 	}
-	out, errs, code := command(t, args...)
+	out, errs, code := stage.Command(t, args...)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
@@ -58,28 +59,28 @@ func TestBacktestReproducesWhatHappened(t *testing.T) {
 		}
 	}
 	reproduces(t, file, log, from, to)
-	alone, errs, code := command(t, "backtest", "--from", file, "--against", "current,hpa,keda")
+	alone, errs, code := stage.Command(t, "backtest", "--from", file, "--against", "current,hpa,keda")
 	if code != 0 || alone != out {
 		t.Errorf("from the file: exit code %d, %s\n%s\nwant what Prometheus gave:\n%s", code, errs, alone, out)
 	}
 }
 
 // scrapeProgram lets a Prometheus scrape the controller.
-func scrapeProgram(t *testing.T, p *prom.Server, program *process) {
+func scrapeProgram(t *testing.T, p *prom.Server, program *stage.Process) {
 	t.Helper()
 	const source = "gpuscaler"
 	jobs := append(prom.DefaultJobs(), prom.Job{Name: "gateway", Source: fleet.SourceGateway}, prom.Job{Name: source, Source: source})
 	if err := p.SetJobs(jobs); err != nil {
 		t.Fatal(err)
 	}
-	p.SetTargets(source, []fleet.Target{{Addr: program.listen, Labels: map[string]string{"instance": program.listen, "namespace": "gpuscaler-system"}}})
+	p.SetTargets(source, []fleet.Target{{Addr: program.Listen, Labels: map[string]string{"instance": program.Listen, "namespace": "gpuscaler-system"}}})
 }
 
 // watch notes every decision for a while.
-func watch(t *testing.T, program *process, d deployment, log map[time.Time]decided, duration time.Duration) {
+func watch(t *testing.T, program *stage.Process, d stage.Deployment, log map[time.Time]decided, duration time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(duration); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		text, err := get("http://" + program.listen + "/api/v1/workloads/" + d.namespace + "/" + d.name)
+		text, err := stage.Get("http://" + program.Listen + "/api/v1/workloads/" + d.Namespace + "/" + d.Name)
 		if err != nil {
 			t.Fatal(err)
 		}

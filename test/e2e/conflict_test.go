@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // rivalHPA is a HorizontalPodAutoscaler of the Deployment vision. It never gets a metric here, so that it changes nothing itself.
@@ -36,41 +37,41 @@ func rivalHPA() *autoscalingv2.HorizontalPodAutoscaler {
 // An HPA on the same Deployment: nothing is written and an Event says so; a dry run decides all the same. Without the HPA it goes on.
 func TestConflictWithAnHPA(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "conflict")
-	l := newLoad(100)
-	d := create(t, ns, "vision", 2, gpuAnnotations(), l)
-	program := runs(t, ns, p.URL())
-	d.waitReason(program, "WithinTolerance")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "conflict")
+	l := stage.NewLoad(100)
+	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), l)
+	program := stage.Runs(t, ns, p.URL())
+	d.WaitReason(program, "WithinTolerance")
 
-	hpas := cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns)
+	hpas := stage.Cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns)
 	if _, err := hpas.Create(t.Context(), rivalHPA(), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	bed.WaitFor(t, 10*time.Second, "the Event", func() error { // though nothing is to be changed
-		return bed.Want("Conflict Events", len(d.events("Conflict")), 1)
+		return bed.Want("Conflict Events", len(d.Events("Conflict")), 1)
 	})
-	if note := d.events("Conflict")[0]; !strings.Contains(note, "HorizontalPodAutoscaler "+ns+"/vision") {
+	if note := d.Events("Conflict")[0]; !strings.Contains(note, "HorizontalPodAutoscaler "+ns+"/vision") {
 		t.Errorf("the Event says %q, not which HPA", note)
 	}
 	l.SetLoad(200)
-	d.waitReason(program, "Conflict")
-	dry := start(t, cluster.config, "run", "--dry-run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL())
+	d.WaitReason(program, "Conflict")
+	dry := stage.Start(t, stage.Cluster.Config, "run", "--dry-run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL())
 	bed.WaitFor(t, 10*time.Second, "the dry run's decision", func() error {
-		w, err := dry.workload(ns, "vision")
+		w, err := dry.Workload(ns, "vision")
 		if err != nil {
 			return err
 		}
 		return bed.Want("desired", w.Desired, 4)
 	})
-	d.holdsReplicas(2, 3*time.Second)
-	d.wantWrites(0)
+	d.HoldsReplicas(2, 3*time.Second)
+	d.WantWrites(0)
 
 	if err := hpas.Delete(t.Context(), "vision", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	d.waitReplicas(4, 10*time.Second)
-	if got := len(d.events("Conflict")); got != 1 {
+	d.WaitReplicas(4, 10*time.Second)
+	if got := len(d.Events("Conflict")); got != 1 {
 		t.Errorf("%d Conflict Events, want one in all", got)
 	}
 }
@@ -83,15 +84,15 @@ versions: [{name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schem
 // KEDA is installed while the program runs: its ScaledObjects are noticed. Without any of them nothing is told.
 func TestConflictWithAScaledObject(t *testing.T) {
 	t.Parallel()
-	ns := namespace(t, "keda")
-	d := create(t, ns, "vision", 1, gpuAnnotations("min-replicas", "1"), newLoad(0))
-	program := runs(t, ns, "http://127.0.0.1:1") // nothing listens there: only the bounds are kept
-	d.waitReason(program, "NoData")
+	ns := stage.Namespace(t, "keda")
+	d := stage.Create(t, ns, "vision", 1, stage.GPUAnnotations("min-replicas", "1"), stage.NewLoad(0))
+	program := stage.Runs(t, ns, "http://127.0.0.1:1") // nothing listens there: only the bounds are kept
+	d.WaitReason(program, "NoData")
 
-	if err := cluster.Apply(t.Context(), []byte(scaledObjects)); err != nil {
+	if err := stage.Cluster.Apply(t.Context(), []byte(scaledObjects)); err != nil {
 		t.Fatal(err)
 	}
-	client, err := dynamic.NewForConfig(cluster.AdminConfig())
+	client, err := dynamic.NewForConfig(stage.Cluster.AdminConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,16 +103,16 @@ func TestConflictWithAScaledObject(t *testing.T) {
 	})
 	importsScaledObject(t, ns)
 	bed.WaitFor(t, 80*time.Second, "the Event", func() error { // an unknown kind is looked for once a minute
-		return bed.Want("Conflict Events", len(d.events("Conflict")), 1)
+		return bed.Want("Conflict Events", len(d.Events("Conflict")), 1)
 	})
-	d.scale(12) // above the maximum, which counts without metrics
-	d.waitReason(program, "Conflict")
-	d.holdsReplicas(12, 3*time.Second)
+	d.Scale(12) // above the maximum, which counts without metrics
+	d.WaitReason(program, "Conflict")
+	d.HoldsReplicas(12, 3*time.Second)
 	crds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	if err := crds.Delete(t.Context(), "scaledobjects.keda.sh", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	d.waitReplicas(8, 30*time.Second)
+	d.WaitReplicas(8, 30*time.Second)
 	if out := program.Output(); strings.Contains(out, "right is missing") || strings.Contains(out, "Watching fails") {
 		t.Error("the program complains about a kind that is not there")
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // troubles are the ways in which no pod of a template comes up: the annotation of the pods, and what the Event says.
@@ -26,24 +27,24 @@ func TestCrashLoopBesideOldPods(t *testing.T) {
 	for name, trouble := range troubles() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := startPrometheus(t, false)
-			ns := namespace(t, "crash")
-			load := newLoad(100)
-			builder := fleet.Deployment(ns, "vision").Replicas(2).Annotations(gpuAnnotations())
+			p := stage.StartPrometheus(t, false)
+			ns := stage.Namespace(t, "crash")
+			load := stage.NewLoad(100)
+			builder := fleet.Deployment(ns, "vision").Replicas(2).Annotations(stage.GPUAnnotations())
 			builder.PodAnnotations(map[string]string{fleet.CrashAfter: crashAfter})
-			d := launch(t, rolling(builder, 1, 0), load)
-			program := runs(t, ns, p.URL())
-			d.waitReason(program, "WithinTolerance")
-			d.changePods(trouble.annotation, `"`+trouble.value+`"`)
-			d.waitEvent("CrashLoop", trouble.says)
+			d := stage.Launch(t, rolling(builder, 1, 0), load)
+			program := stage.Runs(t, ns, p.URL())
+			d.WaitReason(program, "WithinTolerance")
+			d.ChangePods(trouble.annotation, `"`+trouble.value+`"`)
+			d.WaitEvent("CrashLoop", trouble.says)
 
 			load.SetLoad(200)
-			d.waitReason(program, "CrashLoop")
-			d.holdsReplicas(2, 6*time.Second)
-			d.wantWrites(0)
+			d.WaitReason(program, "CrashLoop")
+			d.HoldsReplicas(2, 6*time.Second)
+			d.WantWrites(0)
 
-			d.changePods(trouble.annotation, "null")
-			d.waitReplicas(4, 30*time.Second)
+			d.ChangePods(trouble.annotation, "null")
+			d.WaitReplicas(4, 30*time.Second)
 		})
 	}
 }
@@ -53,22 +54,22 @@ func TestCrashLoopFromTheStart(t *testing.T) {
 	for name, trouble := range troubles() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := startPrometheus(t, false)
-			ns := namespace(t, "broken")
+			p := stage.StartPrometheus(t, false)
+			ns := stage.Namespace(t, "broken")
 			gateway := startGateway(t, ns)
 			gateway.SetQueue("llama", 10)
 			builder := fleet.Deployment(ns, "llama").Replicas(2).Annotations(queueAnnotations("max-replicas", "6"))
-			d := begin(t, builder.PodAnnotations(map[string]string{fleet.CrashAfter: crashAfter, trouble.annotation: trouble.value}))
-			program := runs(t, ns, p.URL(), "--queries", queries(t))
-			d.waitEvent("CrashLoop", trouble.says)
+			d := stage.Begin(t, builder.PodAnnotations(map[string]string{fleet.CrashAfter: crashAfter, trouble.annotation: trouble.value}))
+			program := stage.Runs(t, ns, p.URL(), "--queries", queries(t))
+			d.WaitEvent("CrashLoop", trouble.says)
 
 			gateway.SetQueue("llama", 40)
-			d.waitReason(program, "CrashLoop")
-			d.holdsReplicas(2, 6*time.Second)
-			d.wantWrites(0)
+			d.WaitReason(program, "CrashLoop")
+			d.HoldsReplicas(2, 6*time.Second)
+			d.WantWrites(0)
 
-			d.changePods(trouble.annotation, "null")
-			d.waitReplicas(6, 30*time.Second)
+			d.ChangePods(trouble.annotation, "null")
+			d.WaitReplicas(6, 30*time.Second)
 		})
 	}
 }

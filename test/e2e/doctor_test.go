@@ -14,6 +14,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/fleet"
 	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // finding is what doctor has to say.
@@ -23,9 +24,9 @@ type finding struct{ Severity, Check, Namespace, Name, Signal, Message, Advice s
 func consult(t *testing.T, code int, args ...string) []finding {
 	t.Helper()
 	if !slices.Contains(args, "--kubeconfig") {
-		args = append(args, "--kubeconfig", cluster.viewer)
+		args = append(args, "--kubeconfig", stage.Cluster.Viewer)
 	}
-	stdout, stderr, got := command(t, append([]string{"doctor", "-o", "json"}, args...)...)
+	stdout, stderr, got := stage.Command(t, append([]string{"doctor", "-o", "json"}, args...)...)
 	var report struct{ Findings []finding }
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil || got != code {
 		t.Fatalf("doctor %s: code %d, want %d, %v\n%s\n%s", strings.Join(args, " "), got, code, err, stdout, stderr)
@@ -50,12 +51,12 @@ func wantFinding(t *testing.T, list []finding, severity, check, words string) {
 // doctor finds nothing wrong where nothing is, sees each signal on each pod, and sends nothing that changes anything.
 func TestDoctorFindsNothing(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "doctor")
-	create(t, ns, "vision", 2, gpuAnnotations("max-replicas", "4"), newLoad(100))
-	create(t, ns, "llm", 1, requestAnnotations("target.queue-depth", "4", "max-replicas", "4"), newRequests(2))
-	sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} >= 50)`, 2)
-	sampled(t, p, `count({__name__="vllm:num_requests_running",namespace="`+ns+`"})`, 1)
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "doctor")
+	stage.Create(t, ns, "vision", 2, stage.GPUAnnotations("max-replicas", "4"), stage.NewLoad(100))
+	stage.Create(t, ns, "llm", 1, requestAnnotations("target.queue-depth", "4", "max-replicas", "4"), newRequests(2))
+	stage.Sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} >= 50)`, 2)
+	stage.Sampled(t, p, `count({__name__="vllm:num_requests_running",namespace="`+ns+`"})`, 1)
 	list := consult(t, 0, "-n", ns, "--prometheus-url", p.URL())
 	wantFinding(t, list, "ok", "samples", "2 of 2 ready pods have samples from DCGM_FI_DEV_GPU_UTIL, 50 on average")
 	wantFinding(t, list, "ok", "samples", "1 of 1 ready pod has samples from vllm:num_requests_running")
@@ -66,15 +67,15 @@ func TestDoctorFindsNothing(t *testing.T) {
 	wantFinding(t, list, "ok", "read-rights", "all")
 	wantFinding(t, list, "ok", "gpus", "max-replicas 4 fits")
 	wantFinding(t, list, "info", "write-rights", "only a controller")
-	list = consult(t, 0, "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", cluster.config)
+	list = consult(t, 0, "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", stage.Cluster.Config)
 	wantFinding(t, list, "ok", "write-rights", "all")
 }
 
 // doctor finds each thing that is wrong, by its name.
 func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	empty := startPrometheus(t, false)
+	p := stage.StartPrometheus(t, false)
+	empty := stage.StartPrometheus(t, false)
 	if err := empty.SetJobs(nil); err != nil {
 		t.Fatal(err)
 	}
@@ -96,14 +97,14 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			name: "no engine", annotations: requestAnnotations(), code: 1,
 			severity: "error", check: "samples", words: "0 of 1 ready pod has samples",
 		},
-		{name: "annotation", annotations: gpuAnnotations("target.gpu-utilization", "500"), code: 1, severity: "error", check: "annotations", words: "500"},
-		{name: "too few GPUs", annotations: gpuAnnotations("max-replicas", "500"), code: 3, severity: "warning", check: "gpus", words: "max-replicas is 500"},
+		{name: "annotation", annotations: stage.GPUAnnotations("target.gpu-utilization", "500"), code: 1, severity: "error", check: "annotations", words: "500"},
+		{name: "too few GPUs", annotations: stage.GPUAnnotations("max-replicas", "500"), code: 3, severity: "warning", check: "gpus", words: "max-replicas is 500"},
 		{
 			name: "hpa", code: 1, severity: "error", check: "other-autoscalers", words: "HorizontalPodAutoscaler",
 			prepare: func(t *testing.T, ns string) {
 				hpa := rivalHPA()
 				hpa.Spec.ScaleTargetRef.Name = "app"
-				if _, err := cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns).Create(t.Context(), hpa, metav1.CreateOptions{}); err != nil {
+				if _, err := stage.Cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns).Create(t.Context(), hpa, metav1.CreateOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -114,7 +115,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 				quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "gpus"}, Spec: corev1.ResourceQuotaSpec{
 					Hard: corev1.ResourceList{"requests.nvidia.com/gpu": resource.MustParse("3")},
 				}}
-				if _, err := cluster.Client().CoreV1().ResourceQuotas(ns).Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
+				if _, err := stage.Cluster.Client().CoreV1().ResourceQuotas(ns).Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -122,19 +123,19 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			ns := namespace(t, "doctor")
-			builder := fleet.Deployment(ns, "app").Annotations(gpuAnnotations())
+			ns := stage.Namespace(t, "doctor")
+			builder := fleet.Deployment(ns, "app").Annotations(stage.GPUAnnotations())
 			if c.annotations != nil {
 				builder = fleet.Deployment(ns, "app").Annotations(c.annotations)
 			}
-			launch(t, builder, newLoad(50))
+			stage.Launch(t, builder, stage.NewLoad(50))
 			if c.prepare != nil {
 				c.prepare(t, ns)
 			}
 			url := c.url
 			if url == "" {
 				url = p.URL()
-				sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"})`, 1)
+				stage.Sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"})`, 1)
 			}
 			wantFinding(t, consult(t, c.code, "-n", ns, "--prometheus-url", url), c.severity, c.check, c.words)
 		})
@@ -144,17 +145,17 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 // doctor says which right is missing, goes on with the others, and calls what it could not look at not-checked.
 func TestDoctorWithoutRights(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "doctor")
-	create(t, ns, "vision", 1, gpuAnnotations(), newLoad(50))
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "doctor")
+	stage.Create(t, ns, "vision", 1, stage.GPUAnnotations(), stage.NewLoad(50))
 	const user = "half-blind"
 	rule := func(group string, resources ...string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: []string{"get", "list", "watch"}}
 	}
-	if err := cluster.Grant(t.Context(), ns, user, rule("apps", "deployments", "replicasets")); err != nil {
+	if err := stage.Cluster.Grant(t.Context(), ns, user, rule("apps", "deployments", "replicasets")); err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig, err := cluster.UserKubeconfig(user, nil)
+	kubeconfig, err := stage.Cluster.UserKubeconfig(user, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,14 +169,14 @@ func TestDoctorWithoutRights(t *testing.T) {
 // Of many Deployments doctor tells in one line what is the same for all. BenchmarkCommands tells how long it takes.
 func TestDoctorOfAHundred(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "doctor")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "doctor")
 	pool := "doctor-" + ns
 	addNode(t, pool, "node-"+ns, 100)
 	for i := range 100 {
-		begin(t, fleet.Deployment(ns, fmt.Sprintf("app-%d", i)).Annotations(gpuAnnotations()).Pool(pool))
+		stage.Begin(t, fleet.Deployment(ns, fmt.Sprintf("app-%d", i)).Annotations(stage.GPUAnnotations()).Pool(pool))
 	}
-	sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"})`, 100)
+	stage.Sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"})`, 100)
 	list := consult(t, 3, "-n", ns, "--prometheus-url", p.URL())
 	wantFinding(t, list, "ok", "targets", "100 annotated Deployments")
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 const examples = "../../deploy/examples/"
@@ -33,12 +34,12 @@ type example struct {
 // Each example, applied as its users do, is decided on within two ticks, and its signal comes from where the example says.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
+	p := stage.StartPrometheus(t, false)
 	const interval = 5 * time.Second
-	ns := namespace(t, "example")
-	program := runs(t, ns, p.URL(), "--interval", interval.String(), "--queries", examples+"scale-to-zero/queries.yaml")
+	ns := stage.Namespace(t, "example")
+	program := stage.Runs(t, ns, p.URL(), "--interval", interval.String(), "--queries", examples+"scale-to-zero/queries.yaml")
 	bed.WaitFor(t, 30*time.Second, "the program to be ready", func() error {
-		_, err := get("http://" + program.listen + "/readyz")
+		_, err := stage.Get("http://" + program.Listen + "/readyz")
 		return err
 	})
 	for _, e := range []example{
@@ -55,14 +56,14 @@ func TestExamples(t *testing.T) {
 		t.Run(e.file, func(t *testing.T) {
 			e.apply(t, ns)
 			t.Cleanup(func() { // its GPUs are for other tests
-				if err := cluster.Client().AppsV1().Deployments(ns).Delete(context.Background(), e.name, metav1.DeleteOptions{}); err != nil {
+				if err := stage.Cluster.Client().AppsV1().Deployments(ns).Delete(context.Background(), e.name, metav1.DeleteOptions{}); err != nil {
 					t.Errorf("deleting the Deployment: %v", err)
 				}
 			})
-			cluster.fleet.Drive(ns, e.name, fleet.NewFixed(fleet.Reading{GPUUtilization: 60, Running: 8, Waiting: 2, KVCache: 0.3}))
-			var w workload
+			stage.Cluster.Fleet.Drive(ns, e.name, fleet.NewFixed(fleet.Reading{GPUUtilization: 60, Running: 8, Waiting: 2, KVCache: 0.3}))
+			var w stage.Workload
 			bed.WaitFor(t, 2*interval, "a decision", func() (err error) {
-				w, err = program.workload(ns, e.name)
+				w, err = program.Workload(ns, e.name)
 				return err
 			})
 			if w.Reason == "" || w.Reason == "InvalidAnnotations" {
@@ -71,7 +72,7 @@ func TestExamples(t *testing.T) {
 			if e.signal != "" {
 				// Prometheus is named behind the metric only where agents could be asked as well, as other tests have it.
 				bed.WaitFor(t, 20*time.Second, e.signal+" from "+e.source, func() error {
-					w, err := program.workload(ns, e.name)
+					w, err := program.Workload(ns, e.name)
 					if s := w.Signals[e.signal]; err == nil && (s.Value == nil || !strings.HasPrefix(s.Source, e.source)) {
 						err = fmt.Errorf("%s comes from %q: %s", e.signal, s.Source, s.Detail)
 					}
@@ -93,7 +94,7 @@ func (e *example) apply(t *testing.T, ns string) {
 	if e.agent {
 		node = "example-" + ns
 		addNode(t, node, node, 8)
-		if err := cluster.fleet.AddAgent(t.Context(), node); err != nil {
+		if err := stage.Cluster.Fleet.AddAgent(t.Context(), node); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -115,7 +116,7 @@ func (e *example) apply(t *testing.T, ns string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cluster.Apply(t.Context(), manifest); err != nil {
+		if err := stage.Cluster.Apply(t.Context(), manifest); err != nil {
 			t.Fatal(err)
 		}
 	}

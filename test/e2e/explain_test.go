@@ -10,6 +10,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // explanation is what explain tells, as much of it as the test looks at.
@@ -32,18 +33,18 @@ type explanation struct {
 // A person with read rights alone sees why, from the running controller and without one; and all that it has decided replays.
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "explain")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "explain")
 	load := fleet.NewShared(nil)
 	load.SetLoad(100)
-	d := create(t, ns, "vision", 2, gpuAnnotations("scale-down.stabilization", "1m"), load)
-	program := runs(t, ns, p.URL())
-	d.waitReason(program, "WithinTolerance")
+	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations("scale-down.stabilization", "1m"), load)
+	program := stage.Runs(t, ns, p.URL())
+	d.WaitReason(program, "WithinTolerance")
 	load.SetLoad(200)
-	d.waitReplicas(4, 20*time.Second)
+	d.WaitReplicas(4, 20*time.Second)
 	load.SetLoad(100)
-	d.waitReason(program, "ScaleDownStabilized")
-	err := cluster.Expose(t.Context(), bed.Service{Namespace: "explain-controller", Name: "gpuscaler", Port: 8080, PortName: "http", Addr: program.listen})
+	d.WaitReason(program, "ScaleDownStabilized")
+	err := stage.Cluster.Expose(t.Context(), bed.Service{Namespace: "explain-controller", Name: "gpuscaler", Port: 8080, PortName: "http", Addr: program.Listen})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestExplain(t *testing.T) {
 // explains runs explain as the viewer.
 func explains(t *testing.T, ns string, args ...string) explanation {
 	t.Helper()
-	stdout, stderr, code := command(t, append([]string{"explain", "deployment/vision", "-n", ns, "-o", "json", "--kubeconfig", cluster.viewer}, args...)...)
+	stdout, stderr, code := stage.Command(t, append([]string{"explain", "deployment/vision", "-n", ns, "-o", "json", "--kubeconfig", stage.Cluster.Viewer}, args...)...)
 	var e explanation
 	if err := json.Unmarshal([]byte(stdout), &e); err != nil || code != 0 {
 		t.Fatalf("explain: code %d, %v\n%s\n%s", code, err, stdout, stderr)
@@ -88,12 +89,12 @@ func explains(t *testing.T, ns string, args ...string) explanation {
 // replaysAll fetches the history and decides everything in it again.
 func replaysAll(t *testing.T, ns, url string) {
 	t.Helper()
-	args := []string{"explain", "deployment/vision", "-n", ns, "--controller-url", url, "--kubeconfig", cluster.viewer, "--history", "1h"}
-	table, stderr, code := command(t, args...)
+	args := []string{"explain", "deployment/vision", "-n", ns, "--controller-url", url, "--kubeconfig", stage.Cluster.Viewer, "--history", "1h"}
+	table, stderr, code := stage.Command(t, args...)
 	if code != 0 || !strings.Contains(table, "ReadyForNewScale") || !strings.Contains(table, "ScaleDownStabilized") {
 		t.Errorf("history: code %d\n%s\n%s", code, table, stderr)
 	}
-	recorded, stderr, code := command(t, append(args, "-o", "json")...)
+	recorded, stderr, code := stage.Command(t, append(args, "-o", "json")...)
 	if code != 0 {
 		t.Fatalf("history: code %d\n%s", code, stderr)
 	}
@@ -101,7 +102,7 @@ func replaysAll(t *testing.T, ns, url string) {
 	if err := os.WriteFile(file, []byte(recorded), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	stdout, stderr, code := command(t, "explain", "--replay", file, "-o", "json")
+	stdout, stderr, code := stage.Command(t, "explain", "--replay", file, "-o", "json")
 	var replayed struct{ Decisions, Same int }
 	if err := json.Unmarshal([]byte(stdout), &replayed); err != nil || code != 0 || replayed.Decisions < 4 || replayed.Same != replayed.Decisions {
 		t.Errorf("replay: code %d, %v\n%s\n%s", code, err, stdout, stderr)

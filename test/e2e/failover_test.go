@@ -13,12 +13,13 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/install"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // named starts a controller that takes part in the election of an installation of its own.
-func named(t *testing.T, name, ns, prometheus string) *process {
+func named(t *testing.T, name, ns, prometheus string) *stage.Process {
 	t.Helper()
-	return start(t, cluster.config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", prometheus,
+	return stage.Start(t, stage.Cluster.Config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", prometheus,
 		"--leader-elect", "--controller-name", name)
 }
 
@@ -32,7 +33,7 @@ func allow(t *testing.T, name string) {
 	for n := range 16 {
 		rules[1].ResourceNames = append(rules[1].ResourceNames, fmt.Sprintf("gpuscaler-%s-checkpoint-%d", name, n))
 	}
-	if err := cluster.Grant(t.Context(), install.Namespace, controllerUser, rules...); err != nil {
+	if err := stage.Cluster.Grant(t.Context(), install.Namespace, stage.ControllerUser, rules...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -43,7 +44,7 @@ func TestCheckpointRights(t *testing.T) {
 	may := func(verb, name string) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		err := cluster.WaitAllowed(ctx, controllerUser, nil, authorizationv1.ResourceAttributes{
+		err := stage.Cluster.WaitAllowed(ctx, stage.ControllerUser, nil, authorizationv1.ResourceAttributes{
 			Namespace: install.Namespace, Resource: "configmaps", Verb: verb, Name: name,
 		})
 		if err != nil {
@@ -58,12 +59,12 @@ func TestCheckpointRights(t *testing.T) {
 }
 
 // leaderOf waits until one of two processes leads and returns it first.
-func leaderOf(t *testing.T, one, other *process) (leader, standby *process) {
+func leaderOf(t *testing.T, one, other *stage.Process) (leader, standby *stage.Process) {
 	t.Helper()
 	bed.WaitFor(t, 30*time.Second, "one leader", func() error {
-		return bed.Want("exactly one leads", one.leads() != other.leads(), true)
+		return bed.Want("exactly one leads", one.Leads() != other.Leads(), true)
 	})
-	if other.leads() {
+	if other.Leads() {
 		return other, one
 	}
 	return one, other
@@ -72,7 +73,7 @@ func leaderOf(t *testing.T, one, other *process) (leader, standby *process) {
 // checkpoints returns the names of the ConfigMaps of an installation's checkpoint.
 func checkpoints(t *testing.T, name string) []string {
 	t.Helper()
-	list, err := cluster.Client().CoreV1().ConfigMaps(install.Namespace).List(t.Context(), metav1.ListOptions{
+	list, err := stage.Cluster.Client().CoreV1().ConfigMaps(install.Namespace).List(t.Context(), metav1.ListOptions{
 		LabelSelector: "app.kubernetes.io/name=gpuscaler,app.kubernetes.io/component=checkpoint",
 	})
 	if err != nil {
@@ -90,47 +91,47 @@ func checkpoints(t *testing.T, name string) []string {
 // The leader killed with -9 inside a scale-down window of 60 s: the other goes on, and the window ends when it would have.
 func TestWindowSurvivesTheLeader(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "window")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "window")
 	allow(t, "window")
-	l := newLoad(200)
-	d := create(t, ns, "vision", 4, gpuAnnotations("scale-down.stabilization", "60s"), l)
-	sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} == 50)`, 4)
+	l := stage.NewLoad(200)
+	d := stage.Create(t, ns, "vision", 4, stage.GPUAnnotations("scale-down.stabilization", "60s"), l)
+	stage.Sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} == 50)`, 4)
 	leader, standby := leaderOf(t, named(t, "window", ns, p.URL()), named(t, "window", ns, p.URL()))
-	d.waitReason(leader, "WithinTolerance")
+	d.WaitReason(leader, "WithinTolerance")
 	l.SetLoad(40)
-	d.waitReason(leader, "ScaleDownStabilized")
+	d.WaitReason(leader, "ScaleDownStabilized")
 	began := time.Now()
-	bed.Holds(t, 15*time.Second, "4 replicas", func() error { return bed.Want("spec.replicas", d.replicas(), 4) })
+	bed.Holds(t, 15*time.Second, "4 replicas", func() error { return bed.Want("spec.replicas", d.Replicas(), 4) })
 	leader.Kill()
-	d.waitReplicas(1, 75*time.Second)
+	d.WaitReplicas(1, 75*time.Second)
 	if took := time.Since(began); took < 56*time.Second || took > 66*time.Second {
 		t.Errorf("lowered after %s, want when the window of 60 s ended", took)
 	}
-	if !standby.leads() {
+	if !standby.Leads() {
 		t.Error("the standby does not lead")
 	}
 	if !strings.Contains(standby.Output(), "Going on from the checkpoint") {
 		t.Error("the standby does not say that it goes on from the checkpoint")
 	}
-	d.wantWrites(1)
+	d.WantWrites(1)
 }
 
 // A checkpoint that someone has overwritten: a warning, and nothing is lowered for a window. Then all goes on, with a good one.
 func TestBrokenCheckpoint(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "broken")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "broken")
 	allow(t, "broken")
-	l := newLoad(200)
-	d := create(t, ns, "vision", 4, gpuAnnotations("scale-down.stabilization", "15s"), l)
-	sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} == 50)`, 4)
+	l := stage.NewLoad(200)
+	d := stage.Create(t, ns, "vision", 4, stage.GPUAnnotations("scale-down.stabilization", "15s"), l)
+	stage.Sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} == 50)`, 4)
 	first := named(t, "broken", ns, p.URL())
-	d.waitReason(first, "WithinTolerance")
+	d.WaitReason(first, "WithinTolerance")
 	bed.WaitFor(t, 15*time.Second, "a checkpoint", func() error { return bed.Want("ConfigMaps", len(checkpoints(t, "broken")), 1) })
 	first.Kill()
 	l.SetLoad(40)
-	client := cluster.Client().CoreV1().ConfigMaps(install.Namespace)
+	client := stage.Cluster.Client().CoreV1().ConfigMaps(install.Namespace)
 	stored, err := client.Get(t.Context(), checkpoints(t, "broken")[0], metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -140,9 +141,9 @@ func TestBrokenCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := named(t, "broken", ns, p.URL())
-	bed.WaitFor(t, 30*time.Second, "the next leader", func() error { return bed.Want("leads", second.leads(), true) })
+	bed.WaitFor(t, 30*time.Second, "the next leader", func() error { return bed.Want("leads", second.Leads(), true) })
 	leads := time.Now()
-	d.waitReplicas(1, 40*time.Second)
+	d.WaitReplicas(1, 40*time.Second)
 	if took := time.Since(leads); took < 13*time.Second {
 		t.Errorf("lowered %s after it led, want a full window of 15 s", took)
 	}

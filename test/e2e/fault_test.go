@@ -7,43 +7,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
-	"github.com/gpuscaler/gpuscaler/test/install"
 	"github.com/gpuscaler/gpuscaler/test/prom"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // fault is a way in which the metrics break while the load is gone, so that a scaler that trusts them would lower.
 type fault struct {
 	name  string
-	start func(t *testing.T, p *prom.Server, load *load)
-	heal  func(t *testing.T, p *prom.Server, load *load)
+	start func(t *testing.T, p *prom.Server, load *stage.Load)
+	heal  func(t *testing.T, p *prom.Server, load *stage.Load)
 	// reason is what the program says meanwhile, NoData if empty.
 	reason string
 }
 
-// load is a Shared load that can be replaced by readings that no GPU can have.
-type load struct {
-	*fleet.Shared
-	utilization float64 // of every pod; 0 means the share of the load
-}
-
-func newLoad(total float64) *load {
-	l := &load{}
-	l.Shared = fleet.NewShared(func(share float64) fleet.Reading {
-		if l.utilization != 0 {
-			return fleet.Reading{GPUUtilization: l.utilization}
-		}
-		return fleet.Reading{GPUUtilization: min(share, 100)}
-	})
-	l.SetLoad(total)
-	return l
-}
-
 // server makes a fault out of a switch of the Prometheus server.
-func server(f prom.Fault) (start, heal func(t *testing.T, p *prom.Server, load *load)) {
-	set := func(f prom.Fault) func(t *testing.T, p *prom.Server, load *load) {
-		return func(t *testing.T, p *prom.Server, _ *load) {
+func server(f prom.Fault) (start, heal func(t *testing.T, p *prom.Server, load *stage.Load)) {
+	set := func(f prom.Fault) func(t *testing.T, p *prom.Server, load *stage.Load) {
+		return func(t *testing.T, p *prom.Server, _ *stage.Load) {
 			t.Helper()
 			if err := p.SetFault(f); err != nil {
 				t.Fatal(err)
@@ -54,9 +35,9 @@ func server(f prom.Fault) (start, heal func(t *testing.T, p *prom.Server, load *
 }
 
 // answers makes a fault out of a reply.
-func answers(contentType, body string) (start, heal func(t *testing.T, p *prom.Server, load *load)) {
+func answers(contentType, body string) (start, heal func(t *testing.T, p *prom.Server, load *stage.Load)) {
 	_, heal = server(prom.Normal)
-	return func(t *testing.T, p *prom.Server, _ *load) {
+	return func(t *testing.T, p *prom.Server, _ *stage.Load) {
 		t.Helper()
 		err := p.SetHandler(func(http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -71,10 +52,10 @@ func answers(contentType, body string) (start, heal func(t *testing.T, p *prom.S
 }
 
 // reads makes a fault out of a reading.
-func reads(v float64) (start, heal func(t *testing.T, p *prom.Server, load *load)) {
-	set := func(v float64) func(t *testing.T, p *prom.Server, load *load) {
-		return func(_ *testing.T, _ *prom.Server, load *load) {
-			load.utilization = v
+func reads(v float64) (start, heal func(t *testing.T, p *prom.Server, load *stage.Load)) {
+	set := func(v float64) func(t *testing.T, p *prom.Server, load *stage.Load) {
+		return func(_ *testing.T, _ *prom.Server, load *stage.Load) {
+			load.Read(v)
 			load.SetLoad(20) // lets the new reading in
 		}
 	}
@@ -82,8 +63,8 @@ func reads(v float64) (start, heal func(t *testing.T, p *prom.Server, load *load
 }
 
 func faults() []fault {
-	make := func(name string) func(start, heal func(*testing.T, *prom.Server, *load)) fault {
-		return func(start, heal func(*testing.T, *prom.Server, *load)) fault {
+	make := func(name string) func(start, heal func(*testing.T, *prom.Server, *stage.Load)) fault {
+		return func(start, heal func(*testing.T, *prom.Server, *stage.Load)) fault {
 			return fault{name: name, start: start, heal: heal}
 		}
 	}
@@ -102,16 +83,16 @@ func faults() []fault {
 		make("without the series")(reads(fleet.Absent)),
 		{
 			name: "restarted empty, with the exporters gone",
-			start: func(t *testing.T, p *prom.Server, l *load) {
+			start: func(t *testing.T, p *prom.Server, l *stage.Load) {
 				t.Helper()
-				l.utilization = fleet.Absent
+				l.Read(fleet.Absent)
 				l.SetLoad(20)
 				if err := p.RestartEmpty(); err != nil {
 					t.Fatal(err)
 				}
 			},
-			heal: func(_ *testing.T, _ *prom.Server, l *load) {
-				l.utilization = 0
+			heal: func(_ *testing.T, _ *prom.Server, l *stage.Load) {
+				l.Read(0)
 				l.SetLoad(20)
 			},
 		},
@@ -123,22 +104,22 @@ func TestNothingIsLoweredOnBrokenMetrics(t *testing.T) {
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			p := startPrometheus(t, false)
-			l := newLoad(200)
-			ns := namespace(t, "fault")
-			d := create(t, ns, "vision", 4, gpuAnnotations(), l)
-			program := runs(t, ns, p.URL(), "--max-sample-age", "5s")
-			d.waitReason(program, "WithinTolerance")
+			p := stage.StartPrometheus(t, false)
+			l := stage.NewLoad(200)
+			ns := stage.Namespace(t, "fault")
+			d := stage.Create(t, ns, "vision", 4, stage.GPUAnnotations(), l)
+			program := stage.Runs(t, ns, p.URL(), "--max-sample-age", "5s")
+			d.WaitReason(program, "WithinTolerance")
 
 			f.start(t, p, l)
 			l.SetLoad(20)
-			d.waitReason(program, cmp.Or(f.reason, "NoData"))
-			d.neverBelow(4, 7*time.Second) // longer than the window and than a sample may be old: a gap
+			d.WaitReason(program, cmp.Or(f.reason, "NoData"))
+			d.NeverBelow(4, 7*time.Second) // longer than the window and than a sample may be old: a gap
 
 			healed := time.Now() // at the earliest: a tick may come while it heals
 			f.heal(t, p, l)
-			d.waitReason(program, "Gap")
-			d.waitReplicas(1, 30*time.Second)
+			d.WaitReason(program, "Gap")
+			d.WaitReplicas(1, 30*time.Second)
 			if took := time.Since(healed); took < 5*time.Second {
 				t.Errorf("lowered %s after the data came back, want a full window of 5 s", took)
 			}
@@ -149,54 +130,35 @@ func TestNothingIsLoweredOnBrokenMetrics(t *testing.T) {
 // A Prometheus that restarts empty while the load is high: the replicas stay, and follow the load again by themselves.
 func TestPrometheusRestartsEmpty(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	l := newLoad(200)
-	ns := namespace(t, "restart")
-	d := create(t, ns, "vision", 4, gpuAnnotations(), l)
-	program := runs(t, ns, p.URL())
-	d.waitReason(program, "WithinTolerance")
+	p := stage.StartPrometheus(t, false)
+	l := stage.NewLoad(200)
+	ns := stage.Namespace(t, "restart")
+	d := stage.Create(t, ns, "vision", 4, stage.GPUAnnotations(), l)
+	program := stage.Runs(t, ns, p.URL())
+	d.WaitReason(program, "WithinTolerance")
 	if err := p.RestartEmpty(); err != nil {
 		t.Fatal(err)
 	}
-	d.neverBelow(4, 5*time.Second)
+	d.NeverBelow(4, 5*time.Second)
 	l.SetLoad(300)
-	d.waitReplicas(6, 15*time.Second)
+	d.WaitReplicas(6, 15*time.Second)
 }
 
 // The API server away for a while: the program goes on by itself when it is back.
 func TestAPIServerAway(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	l := newLoad(100)
-	ns := namespace(t, "away")
-	d := create(t, ns, "vision", 2, gpuAnnotations(), l)
-	proxy, config := proxied(t)
-	program := start(t, config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect=false")
-	d.waitReason(program, "WithinTolerance")
+	p := stage.StartPrometheus(t, false)
+	l := stage.NewLoad(100)
+	ns := stage.Namespace(t, "away")
+	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), l)
+	proxy, config := stage.Proxied(t)
+	program := stage.Start(t, config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect=false")
+	d.WaitReason(program, "WithinTolerance")
 	proxy.Cut()
 	l.SetLoad(200)
-	d.holdsReplicas(2, 5*time.Second)
+	d.HoldsReplicas(2, 5*time.Second)
 	if err := proxy.Restore(); err != nil {
 		t.Fatal(err)
 	}
-	d.waitReplicas(4, 60*time.Second)
-}
-
-// proxied returns a way to the API server that can be cut, and a kubeconfig of the controller that goes through it.
-func proxied(t *testing.T) (*bed.Proxy, string) {
-	t.Helper()
-	proxy, err := cluster.NewProxy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(proxy.Close)
-	config, err := cluster.ServiceAccountConfig(t.Context(), install.Namespace, install.ServiceAccount)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := t.TempDir() + "/kubeconfig"
-	if err := bed.WriteKubeconfig(path, proxy.Through(config)); err != nil {
-		t.Fatal(err)
-	}
-	return proxy, path
+	d.WaitReplicas(4, 60*time.Second)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // poolTaint keeps the pods of all other tests off the nodes of this one.
@@ -44,7 +45,7 @@ func poolNode(t *testing.T, name string, offers corev1.ResourceList, labels map[
 	if change != nil {
 		change(&n.Spec)
 	}
-	if _, err := cluster.Client().CoreV1().Nodes().Create(t.Context(), n, metav1.CreateOptions{}); err != nil {
+	if _, err := stage.Cluster.Client().CoreV1().Nodes().Create(t.Context(), n, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -52,7 +53,7 @@ func poolNode(t *testing.T, name string, offers corev1.ResourceList, labels map[
 // neighbour makes a pod that is already on a node.
 func neighbour(t *testing.T, ns, name, node string, requests corev1.ResourceList) {
 	t.Helper()
-	_, err := cluster.Client().CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
+	_, err := stage.Cluster.Client().CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{
 			Name: "c", Image: "example.com/c:1", Resources: corev1.ResourceRequirements{Requests: requests, Limits: requests},
@@ -64,8 +65,8 @@ func neighbour(t *testing.T, ns, name, node string, requests corev1.ResourceList
 }
 
 // told is how many pods the program says could be placed, and how many stand where.
-func told(p *process, d deployment) (string, error) {
-	text, err := get("http://" + p.listen + "/api/v1/workloads/" + d.namespace + "/" + d.name)
+func told(p *stage.Process, d stage.Deployment) (string, error) {
+	text, err := stage.Get("http://" + p.Listen + "/api/v1/workloads/" + d.Namespace + "/" + d.Name)
 	if err != nil {
 		return "", err
 	}
@@ -80,8 +81,8 @@ func told(p *process, d deployment) (string, error) {
 }
 
 // bound counts the pods of a Deployment that have a node, and those that the scheduler has given up on for now.
-func (d deployment) bound() (bound, unschedulable int, err error) {
-	pods, err := cluster.Client().CoreV1().Pods(d.namespace).List(d.t.Context(), metav1.ListOptions{LabelSelector: "app=" + d.name})
+func bound(d stage.Deployment) (bound, unschedulable int, err error) {
+	pods, err := stage.Cluster.Client().CoreV1().Pods(d.Namespace).List(d.T.Context(), metav1.ListOptions{LabelSelector: "app=" + d.Name})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -102,7 +103,7 @@ func (d deployment) bound() (bound, unschedulable int, err error) {
 // What is said to fit is what the scheduler then places, for nodes and templates of several kinds, one after the other.
 func TestFreeIsWhatTheSchedulerPlaces(t *testing.T) {
 	t.Parallel()
-	ns := namespace(t, "free")
+	ns := stage.Namespace(t, "free")
 	gpu := string(fleet.GPUResource)
 	poolNode(t, "free-large", quantities("cpu", "32", "memory", "64Gi", "pods", "110", gpu, "8"), map[string]string{"kind": "h100", "memory": "80"}, nil)
 	poolNode(t, "free-slim", quantities("cpu", "5", "memory", "64Gi", "pods", "110", gpu, "8"), map[string]string{"kind": "a100", "memory": "40"}, nil)
@@ -117,7 +118,7 @@ func TestFreeIsWhatTheSchedulerPlaces(t *testing.T) {
 	neighbour(t, ns, "other", "free-large", quantities("cpu", "1", gpu, "3"))
 	neighbour(t, ns, "agent", "free-few", quantities("cpu", "1"))
 
-	program := runs(t, ns, "http://127.0.0.1:1") // nothing listens there
+	program := stage.Runs(t, ns, "http://127.0.0.1:1") // nothing listens there
 	requires := func(terms ...corev1.NodeSelectorRequirement) *corev1.Affinity {
 		return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
 			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: terms}},
@@ -154,7 +155,7 @@ func TestFreeIsWhatTheSchedulerPlaces(t *testing.T) {
 		{"too-large", quantities(gpu, "9"), nil, "0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			builder := fleet.Deployment(ns, tt.name).Replicas(0).Annotations(gpuAnnotations("paused", "true"))
+			builder := fleet.Deployment(ns, tt.name).Replicas(0).Annotations(stage.GPUAnnotations("paused", "true"))
 			spec := &builder.Object().Spec.Template.Spec
 			spec.NodeSelector = map[string]string{"pool": "free"}
 			spec.Tolerations = []corev1.Toleration{{Key: poolTaint.Key, Value: poolTaint.Value}}
@@ -163,7 +164,7 @@ func TestFreeIsWhatTheSchedulerPlaces(t *testing.T) {
 			if tt.change != nil {
 				tt.change(spec)
 			}
-			object, err := builder.Create(t.Context(), cluster.Client())
+			object, err := builder.Create(t.Context(), stage.Cluster.Client())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,9 +174,9 @@ func TestFreeIsWhatTheSchedulerPlaces(t *testing.T) {
 }
 
 // agrees wants the program to say how many pods can be placed, and the scheduler to place just so many.
-func agrees(t *testing.T, program *process, object *appsv1.Deployment, want string) {
+func agrees(t *testing.T, program *stage.Process, object *appsv1.Deployment, want string) {
 	t.Helper()
-	d := deployment{t, object.Namespace, object.Name}
+	d := stage.Of(t, object.Namespace, object.Name)
 	says := func(when, want string) {
 		t.Helper()
 		bed.WaitFor(t, 15*time.Second, "what is free "+when, func() error {
@@ -191,18 +192,18 @@ func agrees(t *testing.T, program *process, object *appsv1.Deployment, want stri
 	if _, err := fmt.Sscan(want, &places); err != nil {
 		t.Fatal(err)
 	}
-	d.scale(places + 2)
+	d.Scale(places + 2)
 	bed.WaitFor(t, 30*time.Second, "the scheduler", func() error {
-		bound, unschedulable, err := d.bound()
+		bound, unschedulable, err := bound(d)
 		if err != nil {
 			return err
 		}
 		return bed.Want("bound and unschedulable", [2]int{bound, unschedulable}, [2]int{places, 2})
 	})
 	says("when all is taken", "0")
-	d.scale(0)
+	d.Scale(0)
 	bed.WaitFor(t, 30*time.Second, "the end of its pods", func() error {
-		bound, unschedulable, err := d.bound()
+		bound, unschedulable, err := bound(d)
 		if err != nil {
 			return err
 		}

@@ -3,13 +3,15 @@ package e2e
 import (
 	"fmt"
 	"testing"
+
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // What deploy/README.md says about taking spec.replicas out of a manifest by server-side apply: the field stays if somebody else has
 // changed it since, and falls to 1 if nobody has.
 func TestTakingReplicasOut(t *testing.T) {
 	t.Parallel()
-	ns := namespace(t, "gitops")
+	ns := stage.Namespace(t, "gitops")
 	manifest := func(name, replicas string) []byte {
 		return fmt.Appendf(nil, `apiVersion: apps/v1
 kind: Deployment
@@ -18,17 +20,17 @@ spec: {%[3]s selector: {matchLabels: {app: %[1]s}}, template: {metadata: {labels
 `, name, ns, replicas)
 	}
 	for name, c := range map[string]struct{ scaled, want int }{"scaled": {5, 5}, "untouched": {0, 1}} {
-		if err := cluster.Apply(t.Context(), manifest(name, "replicas: 3,")); err != nil {
+		if err := stage.Cluster.Apply(t.Context(), manifest(name, "replicas: 3,")); err != nil {
 			t.Fatal(err)
 		}
-		d := deployment{t, ns, name}
+		d := stage.Of(t, ns, name)
 		if c.scaled > 0 {
-			d.scale(c.scaled)
+			d.Scale(c.scaled)
 		}
-		if err := cluster.Apply(t.Context(), manifest(name, "")); err != nil {
+		if err := stage.Cluster.Apply(t.Context(), manifest(name, "")); err != nil {
 			t.Fatal(err)
 		}
-		if got := d.replicas(); got != c.want {
+		if got := d.Replicas(); got != c.want {
 			t.Errorf("%s: %d replicas, want %d", name, got, c.want)
 		}
 	}

@@ -16,50 +16,52 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 var update = flag.Bool("update", false, "write the managedFields that the API server makes to controller/testdata/hands")
 
 // hands makes changes of replicas as kubectl and others do.
-type hands struct{ deployment }
+type hands struct{ stage.Deployment }
 
 // manifest is a Deployment whose pods find no node.
 func (h hands) manifest(replicas, image string) string {
 	return fmt.Sprintf(`{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": %q, "name": %q}, "spec": {%s
 		"selector": {"matchLabels": {"app": "x"}}, "template": {"metadata": {"labels": {"app": "x"}}, "spec": {
-		"nodeSelector": {"nowhere": "yes"}, "containers": [{"name": "server", "image": %q}]}}}}`, h.namespace, h.name, replicas, image)
+		"nodeSelector": {"nowhere": "yes"}, "containers": [{"name": "server", "image": %q}]}}}}`, h.Namespace, h.Name, replicas, image)
 }
 
 // create creates it with kubectl's manager or another.
 func (h hands) create(manager, replicas string) {
-	h.t.Helper()
+	h.T.Helper()
 	var d appsv1.Deployment
 	if err := json.Unmarshal([]byte(h.manifest(replicas, "server:1")), &d); err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
-	if _, err := cluster.Client().AppsV1().Deployments(h.namespace).Create(h.t.Context(), &d, metav1.CreateOptions{FieldManager: manager}); err != nil {
-		h.t.Fatal(err)
+	if _, err := stage.Cluster.Client().AppsV1().Deployments(h.Namespace).Create(h.T.Context(), &d, metav1.CreateOptions{FieldManager: manager}); err != nil {
+		h.T.Fatal(err)
 	}
 }
 
 // patch patches the Deployment or its scale, in another second than all before: times are cut to seconds.
 func (h hands) patch(kind types.PatchType, manager, patch string, subresources ...string) {
-	h.t.Helper()
+	h.T.Helper()
 	time.Sleep(1100 * time.Millisecond)
 	options := metav1.PatchOptions{FieldManager: manager}
 	if kind == types.ApplyPatchType {
 		force := true
 		options.Force = &force
 	}
-	if _, err := cluster.Client().AppsV1().Deployments(h.namespace).Patch(h.t.Context(), h.name, kind, []byte(patch), options, subresources...); err != nil {
-		h.t.Fatal(err)
+	if _, err := stage.Cluster.Client().AppsV1().Deployments(h.Namespace).Patch(h.T.Context(), h.Name, kind, []byte(patch), options, subresources...); err != nil {
+		h.T.Fatal(err)
 	}
 }
 
 // remove deletes the Deployment, whose pods others need not wait behind. The test's own context has ended by now.
 func (h hands) remove() {
-	if err := cluster.Client().AppsV1().Deployments(h.namespace).Delete(context.Background(), h.name, metav1.DeleteOptions{}); err != nil {
-		h.t.Error(err)
+	if err := stage.Cluster.Client().AppsV1().Deployments(h.Namespace).Delete(context.Background(), h.Name, metav1.DeleteOptions{}); err != nil {
+		h.T.Error(err)
 	}
 }
 
@@ -90,7 +92,7 @@ const (
 // tells whose hand it was. Each is named for what was done.
 func TestManagedFieldsAreNotedAsTheFilesSay(t *testing.T) {
 	t.Parallel()
-	ns := namespace(t, "hands")
+	ns := stage.Namespace(t, "hands")
 	for name, act := range map[string]func(hands){
 		"created":                 func(h hands) { h.create("kubectl-client-side-apply", two) },
 		"created-at-zero":         func(h hands) { h.create("helm", `"replicas": 0,`) },
@@ -139,10 +141,10 @@ func TestManagedFieldsAreNotedAsTheFilesSay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := hands{deployment{t, ns, name}}
+			h := hands{stage.Of(t, ns, name)}
 			act(h)
 			t.Cleanup(h.remove)
-			d, err := cluster.Client().AppsV1().Deployments(ns).Get(t.Context(), name, metav1.GetOptions{})
+			d, err := stage.Cluster.Client().AppsV1().Deployments(ns).Get(t.Context(), name, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/gpuscaler/gpuscaler/test/install"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // imported is what import -o json tells.
@@ -26,7 +27,7 @@ type imported struct {
 // importFrom imports an object of the cluster with read rights.
 func importFrom(t *testing.T, ns, object string) imported {
 	t.Helper()
-	stdout, stderr, code := command(t, "import", object, "-n", ns, "-o", "json", "--kubeconfig", cluster.viewer)
+	stdout, stderr, code := stage.Command(t, "import", object, "-n", ns, "-o", "json", "--kubeconfig", stage.Cluster.Viewer)
 	var report imported
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil || code != 0 || len(report.Imports) != 1 {
 		t.Fatalf("import %s: code %d, %v\n%s\n%s", object, code, err, stdout, stderr)
@@ -55,9 +56,9 @@ func (i imported) want(t *testing.T, annotations map[string]string, unsupported 
 // An HPA of the cluster becomes annotations under which the Deployment is scaled once the HPA is gone.
 func TestImportHPA(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "import")
-	d := create(t, ns, "vision", 2, nil, newLoad(200))
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "import")
+	d := stage.Create(t, ns, "vision", 2, nil, stage.NewLoad(200))
 	hpa := rivalHPA()
 	hpa.Spec.Metrics = append(hpa.Spec.Metrics, autoscalingv2.MetricSpec{
 		Type: autoscalingv2.PodsMetricSourceType,
@@ -66,30 +67,30 @@ func TestImportHPA(t *testing.T) {
 			Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: resource.NewQuantity(50, resource.DecimalSI)},
 		},
 	})
-	hpas := cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns)
+	hpas := stage.Cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns)
 	if _, err := hpas.Create(t.Context(), hpa, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	report := importFrom(t, ns, "hpa/vision")
 	report.want(t, map[string]string{"enabled": "true", "min-replicas": "1", "max-replicas": "8", "target.gpu-utilization": "50"}, "spec.metrics[0]")
-	if _, stderr, code := command(t, "import", "hpa/vision", "-n", ns, "--strict", "--kubeconfig", cluster.viewer); code != 1 || !strings.Contains(stderr, "spec.metrics[0]") {
+	if _, stderr, code := stage.Command(t, "import", "hpa/vision", "-n", ns, "--strict", "--kubeconfig", stage.Cluster.Viewer); code != 1 || !strings.Contains(stderr, "spec.metrics[0]") {
 		t.Errorf("--strict: code %d\n%s", code, stderr)
 	}
-	if events, err := cluster.AuditMutations(install.Viewer); err != nil || len(events) != 0 {
+	if events, err := stage.Cluster.AuditMutations(install.Viewer); err != nil || len(events) != 0 {
 		t.Errorf("requests that would change something: %v, %v", events, err)
 	}
-	stdout, stderr, code := command(t, "import", "hpa/vision", "-n", ns, "-o", "manifest", "--kubeconfig", cluster.viewer)
+	stdout, stderr, code := stage.Command(t, "import", "hpa/vision", "-n", ns, "-o", "manifest", "--kubeconfig", stage.Cluster.Viewer)
 	if code != 0 {
 		t.Fatalf("-o manifest: code %d\n%s", code, stderr)
 	}
-	if err := cluster.Apply(t.Context(), []byte(stdout)); err != nil {
+	if err := stage.Cluster.Apply(t.Context(), []byte(stdout)); err != nil {
 		t.Fatal(err)
 	}
 	if err := hpas.Delete(t.Context(), "vision", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	runs(t, ns, p.URL())
-	d.waitReplicas(4, 20*time.Second)
+	stage.Runs(t, ns, p.URL())
+	d.WaitReplicas(4, 20*time.Second)
 }
 
 // scaledObject is one of the Deployment vision, of which nothing but the interval has no equivalent.
@@ -110,7 +111,7 @@ func scaledObject(ns string) *unstructured.Unstructured {
 func importsScaledObject(t *testing.T, ns string) {
 	t.Helper()
 	importFrom(t, ns, "scaledobject/vision-keda").want(t, map[string]string{"max-replicas": "6", "target.gpu-utilization": "60"}, "spec.pollingInterval")
-	if _, stderr, code := command(t, "import", "scaledobject/none", "-n", ns, "--kubeconfig", cluster.viewer); code != 1 || !strings.Contains(stderr, "there is no scaledobject/none in namespace") {
+	if _, stderr, code := stage.Command(t, "import", "scaledobject/none", "-n", ns, "--kubeconfig", stage.Cluster.Viewer); code != 1 || !strings.Contains(stderr, "there is no scaledobject/none in namespace") {
 		t.Errorf("one that is not there: code %d\n%s", code, stderr)
 	}
 }

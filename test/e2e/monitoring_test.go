@@ -10,6 +10,7 @@ import (
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
 	"github.com/gpuscaler/gpuscaler/test/prom"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // dashboardVariables stand for those of the dashboard.
@@ -19,17 +20,17 @@ var dashboardVariables = strings.NewReplacer("$workload", ".*", "$__rate_interva
 // says, and those of the dashboard have something to show.
 func TestQueriesOfTheDashboard(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "dashboard")
-	l := newLoad(100)
-	d := create(t, ns, "vision", 2, gpuAnnotations(), l)
-	create(t, ns, "broken", 1, map[string]string{"gpuscaler.io/enabled": "true", "gpuscaler.io/target.gpu-utilization": "500"}, newLoad(0))
-	create(t, ns, "blind", 1, gpuAnnotations("target.running-requests", "3"), newLoad(50)) // no engine
-	program := runs(t, ns, p.URL())
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "dashboard")
+	l := stage.NewLoad(100)
+	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), l)
+	stage.Create(t, ns, "broken", 1, map[string]string{"gpuscaler.io/enabled": "true", "gpuscaler.io/target.gpu-utilization": "500"}, stage.NewLoad(0))
+	stage.Create(t, ns, "blind", 1, stage.GPUAnnotations("target.running-requests", "3"), stage.NewLoad(50)) // no engine
+	program := stage.Runs(t, ns, p.URL())
 	scrapesProgram(t, p, program, "")
-	d.waitReason(program, "WithinTolerance")
+	d.WaitReason(program, "WithinTolerance")
 	l.SetLoad(200)
-	d.waitReplicas(4, 15*time.Second)
+	d.WaitReplicas(4, 15*time.Second)
 
 	replace := func(query string) string {
 		return strings.ReplaceAll(dashboardVariables.Replace(query), "$namespace", ns)
@@ -69,14 +70,14 @@ func TestQueriesOfTheDashboard(t *testing.T) {
 
 // scrapesProgram lets a Prometheus scrape a controller with the labels that a ServiceMonitor gives its target, and with TLS and a token
 // unless that is empty.
-func scrapesProgram(t *testing.T, p *prom.Server, program *process, token string) {
+func scrapesProgram(t *testing.T, p *prom.Server, program *stage.Process, token string) {
 	t.Helper()
 	jobs := append(prom.DefaultJobs(), prom.Job{Name: "gpuscaler", Source: "gpuscaler", HonorLabels: true, Token: token})
 	if err := p.SetJobs(jobs); err != nil {
 		t.Fatal(err)
 	}
-	p.SetTargets("gpuscaler", []fleet.Target{{Addr: program.listen, Labels: map[string]string{
-		"namespace": "gpuscaler-system", "pod": "gpuscaler-0", "instance": program.listen,
+	p.SetTargets("gpuscaler", []fleet.Target{{Addr: program.Listen, Labels: map[string]string{
+		"namespace": "gpuscaler-system", "pod": "gpuscaler-0", "instance": program.Listen,
 	}}})
 }
 

@@ -16,41 +16,42 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // engines makes a Deployment of vLLM servers that asks for 50 percent on each GPU and to be lowered by the least busy ones. Its pods
 // are all at 50 percent.
-func engines(t *testing.T, ns, name string, replicas int32) (d deployment, model *fleet.Fixed, pods []string) {
+func engines(t *testing.T, ns, name string, replicas int32) (d stage.Deployment, model *fleet.Fixed, pods []string) {
 	t.Helper()
-	_, err := fleet.Deployment(ns, name).Replicas(replicas).VLLM().Annotations(gpuAnnotations("scale-down.order", "least-busy")).
-		Create(t.Context(), cluster.Client())
+	_, err := fleet.Deployment(ns, name).Replicas(replicas).VLLM().Annotations(stage.GPUAnnotations("scale-down.order", "least-busy")).
+		Create(t.Context(), stage.Cluster.Client())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := cluster.Client().AppsV1().Deployments(ns).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+		if err := stage.Cluster.Client().AppsV1().Deployments(ns).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
 			t.Errorf("deleting the Deployment: %v", err)
 		}
 	})
-	d = deployment{t, ns, name}
-	d.waitReady(int(replicas))
+	d = stage.Of(t, ns, name)
+	d.WaitReady(int(replicas))
 	model = fleet.NewFixed(fleet.Reading{GPUUtilization: 50})
-	cluster.fleet.Drive(ns, name, model)
-	for _, pod := range d.living() {
+	stage.Cluster.Fleet.Drive(ns, name, model)
+	for _, pod := range living(d) {
 		pods = append(pods, pod.Name)
 	}
 	return d, model, pods
 }
 
 // living returns the pods that do not end.
-func (d deployment) living() []corev1.Pod {
-	return slices.DeleteFunc(d.pods(), func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+func living(d stage.Deployment) []corev1.Pod {
+	return slices.DeleteFunc(d.Pods(), func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 }
 
 // costs returns the deletion costs of the living pods, by name.
-func (d deployment) costs() map[string]string {
+func costs(d stage.Deployment) map[string]string {
 	costs := map[string]string{}
-	for _, pod := range d.living() {
+	for _, pod := range living(d) {
 		costs[pod.Name] = pod.Annotations[corev1.PodDeletionCost]
 	}
 	return costs
@@ -60,20 +61,20 @@ func (d deployment) costs() map[string]string {
 // the right to patch pods the replicas are lowered all the same.
 func TestLeastBusyPodsGo(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "order")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "order")
 
 	forbidden, idle, _ := engines(t, ns, "forbidden", 4)
-	program := runs(t, ns, p.URL())
-	forbidden.waitReason(program, "WithinTolerance")
+	program := stage.Runs(t, ns, p.URL())
+	forbidden.WaitReason(program, "WithinTolerance")
 	idle.SetAll(fleet.Reading{GPUUtilization: 25, Running: 3})
-	forbidden.waitReplicas(2, 20*time.Second)
-	bed.WaitFor(t, 10*time.Second, "the Event", func() error { return bed.Want("Events", len(forbidden.events("InvalidAnnotations")), 1) })
+	forbidden.WaitReplicas(2, 20*time.Second)
+	bed.WaitFor(t, 10*time.Second, "the Event", func() error { return bed.Want("Events", len(forbidden.Events("InvalidAnnotations")), 1) })
 
 	mayPatchPods(t)
 	d, model, pods := engines(t, ns, "engines", 6)
 	bed.WaitFor(t, 20*time.Second, "the decision to leave all as it is", func() error {
-		w, err := program.workload(ns, d.name)
+		w, err := program.Workload(ns, d.Name)
 		if err != nil {
 			return err
 		}
@@ -81,7 +82,7 @@ func TestLeastBusyPodsGo(t *testing.T) {
 	})
 	// Busy are 0 and 3. 5 is idle, but someone wants it to stay.
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"1000"}}}`, corev1.PodDeletionCost)
-	_, err := cluster.Client().CoreV1().Pods(ns).Patch(t.Context(), pods[5], types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "kubectl-annotate"})
+	_, err := stage.Cluster.Client().CoreV1().Pods(ns).Patch(t.Context(), pods[5], types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "kubectl-annotate"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,12 +90,12 @@ func TestLeastBusyPodsGo(t *testing.T) {
 	model.Set(pods[0], fleet.Reading{GPUUtilization: 25, Running: 9})
 	model.Set(pods[3], fleet.Reading{GPUUtilization: 25, Running: 7})
 	model.Set(pods[5], fleet.Reading{GPUUtilization: 25})
-	d.waitReplicas(3, 30*time.Second)
-	d.waitReady(3)
+	d.WaitReplicas(3, 30*time.Second)
+	d.WaitReady(3)
 	bed.WaitFor(t, 10*time.Second, "the busy pods and no mark of ours", func() error {
-		return bed.Want("costs", fmt.Sprint(d.costs()), fmt.Sprint(map[string]string{pods[0]: "", pods[3]: "", pods[5]: "1000"}))
+		return bed.Want("costs", fmt.Sprint(costs(d)), fmt.Sprint(map[string]string{pods[0]: "", pods[3]: "", pods[5]: "1000"}))
 	})
-	if events := d.events("InvalidAnnotations"); len(events) > 0 {
+	if events := d.Events("InvalidAnnotations"); len(events) > 0 {
 		t.Errorf("Events %q, want none: the right was there", events)
 	}
 }
@@ -111,13 +112,13 @@ func mayPatchPods(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cluster.Apply(t.Context(), text); err != nil {
+		if err := stage.Cluster.Apply(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	err = cluster.WaitAllowed(ctx, controllerUser, nil, authorizationv1.ResourceAttributes{Namespace: "default", Resource: "pods", Verb: "patch"})
+	err = stage.Cluster.WaitAllowed(ctx, stage.ControllerUser, nil, authorizationv1.ResourceAttributes{Namespace: "default", Resource: "pods", Verb: "patch"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // reactionSteps are how many loads step up, each of a Deployment of its own and at a moment of its own.
@@ -28,7 +29,7 @@ type arm struct {
 }
 
 var arms = []arm{
-	{name: "pods", signal: "running-requests", annotations: map[string]string{prefix + "scrape": "8000/metrics"}},
+	{name: "pods", signal: "running-requests", annotations: map[string]string{stage.Prefix + "scrape": "8000/metrics"}},
 	{name: "nvml-agents", signal: "gpu-utilization", agents: true},
 	{name: "prometheus-1s", signal: "running-requests", scrape: time.Second},
 	{name: "prometheus-15s", signal: "running-requests", scrape: 15 * time.Second},
@@ -56,33 +57,33 @@ func BenchmarkReaction(b *testing.B) {
 
 // react lets all loads step and returns how long each took.
 func (a *arm) react(b *testing.B) []time.Duration {
-	ns := namespace(b, a.name)
+	ns := stage.Namespace(b, a.name)
 	url := ""
 	if a.scrape > 0 {
-		url = startPrometheusAt(b, false, a.scrape).URL()
+		url = stage.StartPrometheusAt(b, false, a.scrape).URL()
 	}
-	if err := cluster.fleet.AddPoolNode(b.Context(), ns, ns, 2*reactionSteps); err != nil {
+	if err := stage.Cluster.Fleet.AddPoolNode(b.Context(), ns, ns, 2*reactionSteps); err != nil {
 		b.Fatal(err)
 	}
 	if a.agents {
-		if err := cluster.fleet.AddAgent(b.Context(), ns); err != nil {
+		if err := stage.Cluster.Fleet.AddAgent(b.Context(), ns); err != nil {
 			b.Fatal(err)
 		}
 	}
-	deployments := make([]deployment, reactionSteps)
+	deployments := make([]stage.Deployment, reactionSteps)
 	models := make([]*fleet.Fixed, reactionSteps)
 	for i := range deployments {
-		annotations := map[string]string{prefix + "enabled": "true", prefix + "max-replicas": "2", prefix + "target." + a.signal: "50"}
+		annotations := map[string]string{stage.Prefix + "enabled": "true", stage.Prefix + "max-replicas": "2", stage.Prefix + "target." + a.signal: "50"}
 		for key, value := range a.annotations {
 			annotations[key] = value
 		}
 		builder := fleet.Deployment(ns, fmt.Sprintf("model-%02d", i)).Annotations(annotations).Pool(ns).VLLM().Loopback()
-		deployments[i], models[i] = begin(b, builder), fleet.NewFixed(fleet.Reading{Running: 50, GPUUtilization: 50})
-		cluster.fleet.Drive(ns, deployments[i].name, models[i])
+		deployments[i], models[i] = stage.Begin(b, builder), fleet.NewFixed(fleet.Reading{Running: 50, GPUUtilization: 50})
+		stage.Cluster.Fleet.Drive(ns, deployments[i].Name, models[i])
 	}
-	program := runs(b, ns, url)
+	program := stage.Runs(b, ns, url)
 	for _, d := range deployments {
-		d.waitReason(program, "WithinTolerance")
+		d.WaitReason(program, "WithinTolerance")
 	}
 	took := make([]time.Duration, reactionSteps)
 	var wg sync.WaitGroup
@@ -91,8 +92,8 @@ func (a *arm) react(b *testing.B) []time.Duration {
 			time.Sleep(rand.N(15 * time.Second))
 			began := time.Now()
 			models[i].SetAll(fleet.Reading{Running: 100, GPUUtilization: 100})
-			d.waitReplicas(2, time.Minute)
-			took[i] = d.written(began)
+			d.WaitReplicas(2, time.Minute)
+			took[i] = written(d, began)
 		})
 	}
 	wg.Wait()
@@ -100,11 +101,11 @@ func (a *arm) react(b *testing.B) []time.Duration {
 }
 
 // written is how long after a moment the first write reached the API server.
-func (d deployment) written(after time.Time) time.Duration {
-	d.t.Helper()
+func written(d stage.Deployment, after time.Time) time.Duration {
+	d.T.Helper()
 	var first time.Time
-	bed.WaitFor(d.t, 10*time.Second, "the write of "+d.name+" in the audit log", func() error {
-		writes := d.writes()
+	bed.WaitFor(d.T, 10*time.Second, "the write of "+d.Name+" in the audit log", func() error {
+		writes := d.Writes()
 		if err := bed.Want("writes", min(len(writes), 1), 1); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // applied returns a function that applies the Deployment's manifest, its replicas included, as Argo CD does with server-side apply.
@@ -29,7 +30,7 @@ func applied(t *testing.T, builder *fleet.DeploymentBuilder) func() {
 	force := true
 	return func() {
 		t.Helper()
-		_, err := cluster.Client().AppsV1().Deployments(object.Namespace).Patch(t.Context(), object.Name, types.ApplyPatchType, manifest,
+		_, err := stage.Cluster.Client().AppsV1().Deployments(object.Namespace).Patch(t.Context(), object.Name, types.ApplyPatchType, manifest,
 			metav1.PatchOptions{FieldManager: "argocd-controller", Force: &force})
 		if err != nil {
 			t.Fatal(err)
@@ -41,31 +42,31 @@ func applied(t *testing.T, builder *fleet.DeploymentBuilder) func() {
 // left; the third time is the last, and whoever fights is named. Edited annotations begin anew.
 func TestGitOpsResetsTheReplicas(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "gitops")
-	load := newLoad(100)
-	builder := fleet.Deployment(ns, "vision").Replicas(2).Annotations(gpuAnnotations("scale-up.policies", "2 pods/20s"))
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "gitops")
+	load := stage.NewLoad(100)
+	builder := fleet.Deployment(ns, "vision").Replicas(2).Annotations(stage.GPUAnnotations("scale-up.policies", "2 pods/20s"))
 	apply := applied(t, builder)
-	d := launch(t, builder, load)
+	d := stage.Launch(t, builder, load)
 	apply()
-	program := runs(t, ns, p.URL(), "--max-sample-age", "5s")
-	d.waitReason(program, "WithinTolerance")
+	program := stage.Runs(t, ns, p.URL(), "--max-sample-age", "5s")
+	d.WaitReason(program, "WithinTolerance")
 	load.SetLoad(200)
-	d.waitReplicas(4, 20*time.Second)
+	d.WaitReplicas(4, 20*time.Second)
 
 	for range 2 {
-		d.waitReady(4)
+		d.WaitReady(4)
 		apply()
-		d.waitReplicas(4, 20*time.Second)
+		d.WaitReplicas(4, 20*time.Second)
 	}
-	d.waitEvent("ReplicasReset", "argocd-controller", "from 4 to 2")
-	d.wantWrites(3)
+	d.WaitEvent("ReplicasReset", "argocd-controller", "from 4 to 2")
+	d.WantWrites(3)
 	apply()
-	d.waitEvent("Conflict", "argocd-controller")
-	d.waitReason(program, "Conflict") // there is a budget again, and the load asks for more
-	d.holdsReplicas(2, 5*time.Second)
-	d.wantWrites(3)
+	d.WaitEvent("Conflict", "argocd-controller")
+	d.WaitReason(program, "Conflict") // there is a budget again, and the load asks for more
+	d.HoldsReplicas(2, 5*time.Second)
+	d.WantWrites(3)
 
-	d.annotate("scale-up.policies", "20 pods/1s")
-	d.waitReplicas(4, 30*time.Second)
+	d.Annotate("scale-up.policies", "20 pods/1s")
+	d.WaitReplicas(4, 30*time.Second)
 }

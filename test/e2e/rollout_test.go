@@ -11,6 +11,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // rolling lets a Deployment replace its pods with that many more and fewer than there should be.
@@ -26,16 +27,16 @@ func rolling(builder *fleet.DeploymentBuilder, surge, unavailable int) *fleet.De
 // meanwhile does.
 func TestRollingUpdateUnderLoad(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "rollout")
-	load := newLoad(200)
-	builder := fleet.Deployment(ns, "vision").Replicas(4).Annotations(gpuAnnotations("scale-down.stabilization", "8s"))
-	d := held(t, rolling(builder, 2, 1), load)
-	program := runs(t, ns, p.URL())
-	d.waitReason(program, "WithinTolerance")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "rollout")
+	load := stage.NewLoad(200)
+	builder := fleet.Deployment(ns, "vision").Replicas(4).Annotations(stage.GPUAnnotations("scale-down.stabilization", "8s"))
+	d := stage.Held(t, rolling(builder, 2, 1), load)
+	program := stage.Runs(t, ns, p.URL())
+	d.WaitReason(program, "WithinTolerance")
 	var replicas, most atomic.Int64
 	replicas.Store(4)
-	d.always(func(object *appsv1.Deployment) error {
+	d.Always(func(object *appsv1.Deployment) error {
 		most.Store(max(most.Load(), int64(object.Status.Replicas)))
 		if n := int64(*object.Spec.Replicas); n != 4 && n != replicas.Load() {
 			return fmt.Errorf("%d replicas, want %d", n, replicas.Load())
@@ -44,27 +45,27 @@ func TestRollingUpdateUnderLoad(t *testing.T) {
 	})
 
 	// 3 old pods serve and 3 new ones load for as long as it takes a window and more to lower, and then all are replaced.
-	d.change(`{"spec":{"template":{"spec":{"containers":[{"name":"server","image":"example.com/vision:2"}]}}}}`)
+	d.Change(`{"spec":{"template":{"spec":{"containers":[{"name":"server","image":"example.com/vision:2"}]}}}}`)
 	bed.WaitFor(t, 30*time.Second, "old and new pods", func() error { return bed.Want("pods ever", most.Load(), 6) })
-	d.waitReady(3)
-	d.holdsReplicas(4, 12*time.Second)
+	d.WaitReady(3)
+	d.HoldsReplicas(4, 12*time.Second)
 	bed.WaitFor(t, time.Minute, "the rollout", func() error {
-		d.release()
-		return d.rolledOut()
+		d.Release()
+		return d.RolledOut()
 	})
-	d.holdsReplicas(4, 10*time.Second)
-	d.wantWrites(0)
+	d.HoldsReplicas(4, 10*time.Second)
+	d.WantWrites(0)
 
 	// The same once more, and the load rises in the middle of it.
-	d.change(`{"spec":{"template":{"spec":{"containers":[{"name":"server","image":"example.com/vision:3"}]}}}}`)
-	d.waitReady(3)
+	d.Change(`{"spec":{"template":{"spec":{"containers":[{"name":"server","image":"example.com/vision:3"}]}}}}`)
+	d.WaitReady(3)
 	replicas.Store(6)
 	load.SetLoad(290) // of 3 pods 97 each
-	d.waitReplicas(6, 20*time.Second)
+	d.WaitReplicas(6, 20*time.Second)
 	bed.WaitFor(t, time.Minute, "the rollout", func() error {
-		d.release()
-		return d.rolledOut()
+		d.Release()
+		return d.RolledOut()
 	})
-	d.holdsReplicas(6, 10*time.Second)
-	d.wantWrites(1)
+	d.HoldsReplicas(6, 10*time.Second)
+	d.WantWrites(1)
 }

@@ -23,22 +23,23 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // secured starts a controller that takes part in the election of a leader and serves with TLS alone.
-func secured(t *testing.T, ns, prometheus string, args ...string) *process {
+func secured(t *testing.T, ns, prometheus string, args ...string) *stage.Process {
 	t.Helper()
-	return startAt(t, cluster.config, "--secure-listen", gpuscaler.FreeAddress(t), append([]string{
+	return stage.StartAt(t, stage.Cluster.Config, "--secure-listen", gpuscaler.FreeAddress(t), append([]string{
 		"run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", prometheus, "--leader-elect", "--controller-name", ns,
 	}, args...)...)
 }
 
 // secure asks with TLS, whoever answers, and with a token unless it is empty.
-func (p *process) secure(t *testing.T, path, token string) (code int, body string, shown *x509.Certificate) {
+func secure(p *stage.Process, t *testing.T, path, token string) (code int, body string, shown *x509.Certificate) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+p.listen+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+p.Listen+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,10 +60,10 @@ func (p *process) secure(t *testing.T, path, token string) (code int, body strin
 }
 
 // wantSecure wants an answer within some seconds.
-func (p *process) wantSecure(t *testing.T, path, token string, code int, part string) {
+func wantSecure(p *stage.Process, t *testing.T, path, token string, code int, part string) {
 	t.Helper()
 	bed.WaitFor(t, 20*time.Second, fmt.Sprintf("%d from %s", code, path), func() error {
-		got, body, _ := p.secure(t, path, token)
+		got, body, _ := secure(p, t, path, token)
 		if got != code || !strings.Contains(body, part) {
 			return fmt.Errorf("%d %.300q, want %d and %q", got, body, code, part)
 		}
@@ -82,7 +83,7 @@ func applyAll(t *testing.T, dir string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cluster.Apply(t.Context(), text); err != nil {
+		if err := stage.Cluster.Apply(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,12 +92,12 @@ func applyAll(t *testing.T, dir string) {
 // account makes a service account with a ClusterRole, unless that is empty, and returns its token.
 func account(t *testing.T, ns, name, role string) string {
 	t.Helper()
-	config, err := cluster.ServiceAccountConfig(t.Context(), ns, name)
+	config, err := stage.Cluster.ServiceAccountConfig(t.Context(), ns, name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if role != "" {
-		_, err = cluster.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		_, err = stage.Cluster.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: ns + "-" + name},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: name}},
@@ -137,9 +138,9 @@ func writePair(t *testing.T, dir string, serial int64) {
 // serves nobody. A renewed certificate is taken up, and the commands say why they cannot ask there.
 func TestSecureListen(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "secure")
-	create(t, ns, "vision", 2, gpuAnnotations(), newLoad(100))
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "secure")
+	stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), stage.NewLoad(100))
 	dir := t.TempDir()
 	writePair(t, dir, 1)
 	files := []string{"--tls-cert-file", filepath.Join(dir, "tls.crt"), "--tls-private-key-file", filepath.Join(dir, "tls.key")}
@@ -148,38 +149,38 @@ func TestSecureListen(t *testing.T) {
 	leader := secured(t, ns, p.URL(), files...)
 	scraper, reader, other := account(t, ns, "scraper", "gpuscaler-metrics-scraper"), account(t, ns, "reader", "gpuscaler-dashboard-reader"), account(t, ns, "other", "")
 
-	leader.wantSecure(t, "/healthz", "", http.StatusOK, "ok")
-	leader.wantSecure(t, "/metrics", scraper, http.StatusServiceUnavailable, "deploy/rbac/secure-metrics")
+	wantSecure(leader, t, "/healthz", "", http.StatusOK, "ok")
+	wantSecure(leader, t, "/metrics", scraper, http.StatusServiceUnavailable, "deploy/rbac/secure-metrics")
 	applyAll(t, "../../deploy/rbac/secure-metrics")
-	leader.wantSecure(t, "/metrics", scraper, http.StatusOK, "\ngpuscaler_leader 1")
+	wantSecure(leader, t, "/metrics", scraper, http.StatusOK, "\ngpuscaler_leader 1")
 
 	standby := secured(t, ns, p.URL(), files...)
 	alone := secured(t, ns, p.URL()) // with a certificate of its own
-	for name, process := range map[string]*process{"leader": leader, "standby": standby} {
+	for name, process := range map[string]*stage.Process{"leader": leader, "standby": standby} {
 		t.Run(name, func(t *testing.T) {
-			process.wantSecure(t, "/readyz", "", http.StatusOK, "ok")
-			process.wantSecure(t, "/metrics", scraper, http.StatusOK, "\ngpuscaler_leader ")
-			process.wantSecure(t, "/metrics", "", http.StatusUnauthorized, "bearer token is required")
-			process.wantSecure(t, "/metrics", scraper+"x", http.StatusUnauthorized, "does not accept")
-			process.wantSecure(t, "/metrics", other, http.StatusForbidden, `user "system:serviceaccount:`+ns+`:other" cannot get path "/metrics"`)
-			process.wantSecure(t, "/metrics", reader, http.StatusForbidden, `cannot get path "/metrics"`)
+			wantSecure(process, t, "/readyz", "", http.StatusOK, "ok")
+			wantSecure(process, t, "/metrics", scraper, http.StatusOK, "\ngpuscaler_leader ")
+			wantSecure(process, t, "/metrics", "", http.StatusUnauthorized, "bearer token is required")
+			wantSecure(process, t, "/metrics", scraper+"x", http.StatusUnauthorized, "does not accept")
+			wantSecure(process, t, "/metrics", other, http.StatusForbidden, `user "system:serviceaccount:`+ns+`:other" cannot get path "/metrics"`)
+			wantSecure(process, t, "/metrics", reader, http.StatusForbidden, `cannot get path "/metrics"`)
 			// By system:discovery every service account may GET /api/*.
-			process.wantSecure(t, "/api/v1/workloads", other, http.StatusForbidden, `cannot get path "/gpuscaler/api/v1/workloads"`)
-			process.wantSecure(t, "/", scraper, http.StatusForbidden, `cannot get path "/gpuscaler/"`)
+			wantSecure(process, t, "/api/v1/workloads", other, http.StatusForbidden, `cannot get path "/gpuscaler/api/v1/workloads"`)
+			wantSecure(process, t, "/", scraper, http.StatusForbidden, `cannot get path "/gpuscaler/"`)
 			// These two the standby has the leader answer.
-			process.wantSecure(t, "/api/v1/workloads/"+ns+"/vision", reader, http.StatusOK, `"name":"vision"`)
-			process.wantSecure(t, "/", reader, http.StatusOK, "vision")
+			wantSecure(process, t, "/api/v1/workloads/"+ns+"/vision", reader, http.StatusOK, `"name":"vision"`)
+			wantSecure(process, t, "/", reader, http.StatusOK, "vision")
 		})
 	}
-	alone.wantSecure(t, "/metrics", scraper, http.StatusOK, "\ngpuscaler_leader 0")
-	alone.wantSecure(t, "/", reader, http.StatusServiceUnavailable, "--tls-cert-file")
+	wantSecure(alone, t, "/metrics", scraper, http.StatusOK, "\ngpuscaler_leader 0")
+	wantSecure(alone, t, "/", reader, http.StatusServiceUnavailable, "--tls-cert-file")
 
-	err := cluster.Expose(t.Context(), bed.Service{Namespace: ns, Name: "gpuscaler", Port: 8443, PortName: "https", Addr: leader.listen})
+	err := stage.Cluster.Expose(t.Context(), bed.Service{Namespace: ns, Name: "gpuscaler", Port: 8443, PortName: "https", Addr: leader.Listen})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, service := range []string{"gpuscaler", "https:gpuscaler"} {
-		_, stderr, code := command(t, "plan", "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", cluster.viewer, "--controller-url", "kube://"+ns+"/"+service+":8443")
+		_, stderr, code := stage.Command(t, "plan", "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", stage.Cluster.Viewer, "--controller-url", "kube://"+ns+"/"+service+":8443")
 		if code != 0 || !strings.Contains(stderr, "approximate") || !strings.Contains(stderr, "--secure-listen") {
 			t.Errorf("plan through %s: code %d\n%s", service, code, stderr)
 		}
@@ -195,24 +196,24 @@ func TestSecureListen(t *testing.T) {
 	})
 
 	writePair(t, dir, 2)
-	for _, process := range []*process{leader, standby} {
+	for _, process := range []*stage.Process{leader, standby} {
 		bed.WaitFor(t, 25*time.Second, "the renewed certificate", func() error {
-			_, _, shown := process.secure(t, "/healthz", "")
+			_, _, shown := secure(process, t, "/healthz", "")
 			return bed.Want("serial number", shown.SerialNumber.Int64(), int64(2))
 		})
 	}
-	standby.wantSecure(t, "/", reader, http.StatusOK, "vision")
+	wantSecure(standby, t, "/", reader, http.StatusOK, "vision")
 }
 
 // Beside the secure port a plain one can be served to this host alone: kubectl port-forward reaches it, and the commands ask there.
 func TestPlainBesideSecure(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "beside")
-	d := create(t, ns, "vision", 2, gpuAnnotations(), newLoad(100))
-	program := runs(t, ns, p.URL(), "--secure-listen", gpuscaler.FreeAddress(t))
-	d.waitReason(program, "WithinTolerance")
-	_, stderr, code := command(t, "plan", "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", cluster.viewer, "--controller-url", "http://"+program.listen)
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "beside")
+	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), stage.NewLoad(100))
+	program := stage.Runs(t, ns, p.URL(), "--secure-listen", gpuscaler.FreeAddress(t))
+	d.WaitReason(program, "WithinTolerance")
+	_, stderr, code := stage.Command(t, "plan", "-n", ns, "--prometheus-url", p.URL(), "--kubeconfig", stage.Cluster.Viewer, "--controller-url", "http://"+program.Listen)
 	if code != 0 || !strings.Contains(stderr, "History: from the running controller") {
 		t.Errorf("plan: code %d\n%s", code, stderr)
 	}

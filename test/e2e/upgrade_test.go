@@ -11,6 +11,7 @@ import (
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // previous builds the program of the last release, or of what GPUSCALER_PREVIOUS names in git. As long as there has been no release
@@ -43,36 +44,36 @@ func previous(t *testing.T) string {
 // is not cut short, and the replicas follow the load again.
 func TestUpgradeAndRollback(t *testing.T) {
 	old := previous(t)
-	for name, programs := range map[string][2]string{"upgrade": {old, cluster.program}, "rollback": {cluster.program, old}} {
+	for name, programs := range map[string][2]string{"upgrade": {old, stage.Cluster.Program}, "rollback": {stage.Cluster.Program, old}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := startPrometheus(t, false)
-			ns := namespace(t, name)
+			p := stage.StartPrometheus(t, false)
+			ns := stage.Namespace(t, name)
 			allow(t, name)
-			l := newLoad(200)
-			d := create(t, ns, "vision", 4, gpuAnnotations("scale-down.stabilization", "60s"), l)
-			sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} == 50)`, 4)
-			run := func(program string) *process {
-				return startProgram(t, program, cluster.config, "--listen", gpuscaler.FreeAddress(t), "run", "--interval", "1s",
+			l := stage.NewLoad(200)
+			d := stage.Create(t, ns, "vision", 4, stage.GPUAnnotations("scale-down.stabilization", "60s"), l)
+			stage.Sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} == 50)`, 4)
+			run := func(program string) *stage.Process {
+				return stage.StartProgram(t, program, stage.Cluster.Config, "--listen", gpuscaler.FreeAddress(t), "run", "--interval", "1s",
 					"--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect", "--controller-name", name)
 			}
 			first := run(programs[0])
-			d.waitReason(first, "WithinTolerance")
+			d.WaitReason(first, "WithinTolerance")
 			l.SetLoad(40)
-			d.waitReason(first, "ScaleDownStabilized")
+			d.WaitReason(first, "ScaleDownStabilized")
 			began := time.Now()
-			bed.Holds(t, 10*time.Second, "4 replicas", func() error { return bed.Want("spec.replicas", d.replicas(), 4) })
+			bed.Holds(t, 10*time.Second, "4 replicas", func() error { return bed.Want("spec.replicas", d.Replicas(), 4) })
 			first.Kill()
 			second := run(programs[1])
 			// A window goes on if the state was understood, and begins anew if it was not.
-			d.waitReplicas(1, 2*time.Minute)
+			d.WaitReplicas(1, 2*time.Minute)
 			if took := time.Since(began); took < 56*time.Second {
 				t.Errorf("lowered after %s, want not before the window of 60 s ended", took)
 			}
 			if name == "upgrade" && !strings.Contains(second.Output(), `Going on from the checkpoint {"targets": 1`) {
 				t.Errorf("the state of the release before was not understood:\n%s", second.Output())
 			}
-			d.wantWrites(1)
+			d.WantWrites(1)
 		})
 	}
 }

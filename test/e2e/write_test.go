@@ -8,22 +8,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // hung is a program whose write is on its way while the world changes: it has decided to raise from 2.
-func hung(t *testing.T) (d deployment, resume func()) {
+func hung(t *testing.T) (d stage.Deployment, resume func()) {
 	t.Helper()
-	p := startPrometheus(t, false)
-	l := newLoad(100)
-	ns := namespace(t, "race")
-	d = create(t, ns, "vision", 2, gpuAnnotations(), l)
-	proxy, config := proxied(t)
-	program := start(t, config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect=false")
-	d.waitReason(program, "WithinTolerance")
+	p := stage.StartPrometheus(t, false)
+	l := stage.NewLoad(100)
+	ns := stage.Namespace(t, "race")
+	d = stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), l)
+	proxy, config := stage.Proxied(t)
+	program := stage.Start(t, config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect=false")
+	d.WaitReason(program, "WithinTolerance")
 	proxy.Hang()
 	l.SetLoad(200)
 	bed.WaitFor(t, 20*time.Second, "a decision to raise", func() error {
-		w, err := program.workload(ns, "vision")
+		w, err := program.Workload(ns, "vision")
 		if err != nil {
 			return err
 		}
@@ -41,13 +42,13 @@ func hung(t *testing.T) (d deployment, resume func()) {
 func TestKubectlScaleBetweenDecisionAndWrite(t *testing.T) {
 	t.Parallel()
 	d, resume := hung(t)
-	d.scale(3)
+	d.Scale(3)
 	resume()
 	bed.WaitFor(t, 20*time.Second, "the write that comes too late", func() error {
-		return bed.Want("writes", len(d.writes()), 1)
+		return bed.Want("writes", len(d.Writes()), 1)
 	})
-	d.holdsReplicas(3, 5*time.Second)
-	writes := d.writes()
+	d.HoldsReplicas(3, 5*time.Second)
+	writes := d.Writes()
 	if len(writes) != 1 || writes[0].Code != http.StatusUnprocessableEntity {
 		t.Errorf("writes %v, want one that was refused with 422", writes)
 	}
@@ -57,12 +58,12 @@ func TestKubectlScaleBetweenDecisionAndWrite(t *testing.T) {
 func TestRecreatedBetweenDecisionAndWrite(t *testing.T) {
 	t.Parallel()
 	d, resume := hung(t)
-	deployments := cluster.Client().AppsV1().Deployments(d.namespace)
-	old, err := deployments.Get(t.Context(), d.name, metav1.GetOptions{})
+	deployments := stage.Cluster.Client().AppsV1().Deployments(d.Namespace)
+	old, err := deployments.Get(t.Context(), d.Name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := deployments.Delete(t.Context(), d.name, metav1.DeleteOptions{}); err != nil {
+	if err := deployments.Delete(t.Context(), d.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	old.ObjectMeta = metav1.ObjectMeta{Name: old.Name, Namespace: old.Namespace, Labels: old.Labels, Annotations: old.Annotations}
@@ -71,26 +72,26 @@ func TestRecreatedBetweenDecisionAndWrite(t *testing.T) {
 	}
 	resume()
 	bed.WaitFor(t, 20*time.Second, "the write that comes too late", func() error {
-		if len(d.writes()) == 0 {
+		if len(d.Writes()) == 0 {
 			return bed.Want("writes", 0, 1)
 		}
 		return nil
 	})
-	if first := d.writes()[0]; first.Code != http.StatusUnprocessableEntity {
+	if first := d.Writes()[0]; first.Code != http.StatusUnprocessableEntity {
 		t.Errorf("the write meant for the old Deployment: %v, want 422", first)
 	}
-	d.neverBelow(2, 3*time.Second)
+	d.NeverBelow(2, 3*time.Second)
 }
 
 // From zero a JSON Patch cannot test the number, since the member is absent then.
 func TestBoundsWithoutMetrics(t *testing.T) {
 	t.Parallel()
-	ns := namespace(t, "bounds")
-	d := create(t, ns, "vision", 1, gpuAnnotations("min-replicas", "3"), newLoad(0))
-	runs(t, ns, "http://127.0.0.1:1") // nothing listens there
-	d.waitReplicas(3, 15*time.Second)
-	d.scale(12)
-	d.waitReplicas(8, 15*time.Second)
-	d.scale(0)
-	d.holdsReplicas(0, 5*time.Second) // a person's zero
+	ns := stage.Namespace(t, "bounds")
+	d := stage.Create(t, ns, "vision", 1, stage.GPUAnnotations("min-replicas", "3"), stage.NewLoad(0))
+	stage.Runs(t, ns, "http://127.0.0.1:1") // nothing listens there
+	d.WaitReplicas(3, 15*time.Second)
+	d.Scale(12)
+	d.WaitReplicas(8, 15*time.Second)
+	d.Scale(0)
+	d.HoldsReplicas(0, 5*time.Second) // a person's zero
 }

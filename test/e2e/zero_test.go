@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/test/fleet"
+	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
 // queries writes the file of the administrator's queries.
@@ -22,7 +23,7 @@ func queries(t *testing.T) string {
 // startGateway puts a gateway before the Deployments of a namespace until the test ends.
 func startGateway(t *testing.T, ns string) *fleet.Gateway {
 	t.Helper()
-	gateway, err := cluster.fleet.StartGateway(ns)
+	gateway, err := stage.Cluster.Fleet.StartGateway(ns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,10 +33,10 @@ func startGateway(t *testing.T, ns string) *fleet.Gateway {
 
 // queueAnnotations ask for a replica for each 5 requests that wait in the gateway.
 func queueAnnotations(more ...string) map[string]string {
-	a := gpuAnnotations(append([]string{
+	a := stage.GPUAnnotations(append([]string{
 		"query.gateway-queue", "gateway-queue", "target.gateway-queue", "5", "scale-up.policies", "20 pods/1s",
 	}, more...)...)
-	delete(a, prefix+"target.gpu-utilization")
+	delete(a, stage.Prefix+"target.gpu-utilization")
 	return a
 }
 
@@ -44,62 +45,62 @@ func zeroAnnotations(more ...string) map[string]string {
 	a := queueAnnotations(append([]string{
 		"min-replicas", "0", "idle-after", "4s", "activate-on", "gateway-queue > 0", "scale-down.stabilization", "2s",
 	}, more...)...)
-	a[prefix+"target.gpu-utilization"] = "50"
+	a[stage.Prefix+"target.gpu-utilization"] = "50"
 	return a
 }
 
 // Scale to zero when neither GPUs nor gateway have work, and back for the first request. Absence of data is not idleness.
 func TestScaleToZeroAndBack(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "zero")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "zero")
 	gateway := startGateway(t, ns)
 	gateway.SetQueue("llama", 0)
 	model := fleet.NewFixed(fleet.Reading{GPUUtilization: 30})
-	d := create(t, ns, "llama", 1, zeroAnnotations(), model)
-	program := runs(t, ns, p.URL(), "--queries", queries(t))
+	d := stage.Create(t, ns, "llama", 1, zeroAnnotations(), model)
+	program := stage.Runs(t, ns, p.URL(), "--queries", queries(t))
 	queue := `gateway_queue_length{namespace="` + ns + `",deployment="llama"}`
-	sampled(t, p, queue, 0)
-	d.holdsReplicas(1, 7*time.Second) // the GPU works
+	stage.Sampled(t, p, queue, 0)
+	d.HoldsReplicas(1, 7*time.Second) // the GPU works
 
 	model.SetAll(fleet.Reading{})
 	idle := time.Now()
-	d.waitReplicas(0, 30*time.Second)
+	d.WaitReplicas(0, 30*time.Second)
 	if took := time.Since(idle); took < 4*time.Second {
 		t.Errorf("at zero %s after the work ended, want not before 4 s", took)
 	}
-	d.waitEvent("Idle")
-	d.holdsReplicas(0, 3*time.Second)
+	d.WaitEvent("Idle")
+	d.HoldsReplicas(0, 3*time.Second)
 
 	// 12 requests, 5 for each replica: 3 replicas, in one tick after the sample.
 	gateway.SetQueue("llama", 12)
-	sample := sampled(t, p, queue, 12)
-	d.waitReplicas(3, 20*time.Second)
+	sample := stage.Sampled(t, p, queue, 12)
+	d.WaitReplicas(3, 20*time.Second)
 	if took := time.Since(sample); took > 3*time.Second {
 		t.Errorf("the first replica came %s after the sample, want within a tick of 1 s", took)
 	}
-	d.waitEvent("Activated")
-	d.waitReady(3)
+	d.WaitEvent("Activated")
+	d.WaitReady(3)
 
 	// The gateway is gone: nobody knows of no work.
 	gateway.Stop()
-	d.waitTold(program, "NoData")
-	d.neverBelow(1, 8*time.Second)
+	d.WaitTold(program, "NoData")
+	d.NeverBelow(1, 8*time.Second)
 }
 
 // A person's zero is left alone, whatever waits.
 func TestPersonsZeroIsNotActivated(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, false)
-	ns := namespace(t, "off")
+	p := stage.StartPrometheus(t, false)
+	ns := stage.Namespace(t, "off")
 	gateway := startGateway(t, ns)
 	gateway.SetQueue("llama", 5)
-	d := create(t, ns, "llama", 1, zeroAnnotations("override-hold", "2s"), fleet.NewFixed(fleet.Reading{GPUUtilization: 50}))
-	program := runs(t, ns, p.URL(), "--queries", queries(t))
-	d.waitReason(program, "WithinTolerance")
-	d.scale(0)
-	d.waitReason(program, "ScalingDisabled")
+	d := stage.Create(t, ns, "llama", 1, zeroAnnotations("override-hold", "2s"), fleet.NewFixed(fleet.Reading{GPUUtilization: 50}))
+	program := stage.Runs(t, ns, p.URL(), "--queries", queries(t))
+	d.WaitReason(program, "WithinTolerance")
+	d.Scale(0)
+	d.WaitReason(program, "ScalingDisabled")
 	gateway.SetQueue("llama", 50)
-	d.holdsReplicas(0, 6*time.Second)
-	d.wantWrites(0)
+	d.HoldsReplicas(0, 6*time.Second)
+	d.WantWrites(0)
 }
