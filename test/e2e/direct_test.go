@@ -144,8 +144,6 @@ func TestPrometheusStandsIn(t *testing.T) {
 	}
 }
 
-// stage.HostileNamespace is what namespaces of pods that do harm begin with. No Prometheus scrapes them.
-
 // Pods that do what they can to hurt whoever reads them: nothing is lowered because of them, others are served in time, and memory
 // stays what it was.
 func TestHostilePods(t *testing.T) {
