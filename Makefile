@@ -98,9 +98,15 @@ test: unit build $(AXE) ## Run every test: unit, fuzz seeds, conformance, end to
 conformance: ## Compare every decision with the HorizontalPodAutoscaler's own code
 	cd test && $(BEDTEST) ./conformance/...
 
+.PHONY: faults
+faults: ## Break what the program lives on, one thing after the other, and see that it keeps its promises
+	cd test && $(BEDTEST) -v -run 'TestFaults' ./faults
+	@sed -n '/^| #/,/^$$/p' test/faults/README.md
+
 .PHONY: mutate
-mutate: ## Take each rule of the policy away and see that its golden scenario notices
+mutate: ## Take each rule of the policy, and each guard against a fault, away and see that its scenario or its fault notices
 	cd test && go run ./mutate
+	cd test && $(BEDTEST) -v -run 'TestGuards' ./faults -guards
 
 # The traces are not part of this repository; without the folder they are left out. README.md there says what they are.
 TRACES ?= ../shared/traces

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"text/tabwriter"
+
+	"github.com/gpuscaler/gpuscaler/test/mutant"
 )
 
 func main() {
@@ -30,7 +32,7 @@ func run(ctx context.Context, to io.Writer) error {
 		return fmt.Errorf("making a folder for the mutated program: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	root, err := findRoot(ctx)
+	root, err := mutant.Root(ctx)
 	if err != nil {
 		return err
 	}
