@@ -41,9 +41,10 @@ type Bed struct {
 	stopOnce        sync.Once
 	stopErr         error
 
-	mu      sync.Mutex
-	proxies []*Proxy
-	serial  int
+	mu       sync.Mutex
+	proxies  []*Proxy
+	gateways []*Gateway
+	serial   int
 }
 
 // Start brings a control plane up and returns when the API server is ready and all controllers have synced their
@@ -104,10 +105,13 @@ func (b *Bed) Stop() error {
 func (b *Bed) stop() error {
 	var errs []error
 	b.mu.Lock()
-	proxies := b.proxies
+	proxies, gateways := b.proxies, b.gateways
 	b.mu.Unlock()
 	for _, p := range proxies {
 		p.Close()
+	}
+	for _, g := range gateways {
+		g.Close()
 	}
 	b.stopControllers()
 	if b.api != nil {

@@ -3,6 +3,7 @@ package bed
 import (
 	"context"
 	"fmt"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,13 +21,27 @@ func (b *Bed) UserConfig(user string, groups []string) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return b.certified(pair), nil
+}
+
+// ExpiredConfig returns a client configuration of the user whose certificate ended a minute ago.
+func (b *Bed) ExpiredConfig(user string, groups []string) (*rest.Config, error) {
+	pair, err := b.ca.userUntil(time.Now().Add(-time.Minute), user, groups)
+	if err != nil {
+		return nil, err
+	}
+	return b.certified(pair), nil
+}
+
+// certified returns a client configuration that authenticates by certificate.
+func (b *Bed) certified(pair keyPair) *rest.Config {
 	return &rest.Config{
 		Host: "https://" + b.api.addr,
 		TLSClientConfig: rest.TLSClientConfig{
 			CAData: b.ca.pem, CertData: pair.cert, KeyData: pair.key,
 		},
 		QPS: -1,
-	}, nil
+	}
 }
 
 // KubeletConfig returns a client configuration for what plays the nodes: it may do everything, and the audit log leaves

@@ -57,7 +57,13 @@ func (a *authority) server() (keyPair, error) {
 
 // user returns a client certificate that authenticates as the user in the groups.
 func (a *authority) user(user string, groups []string) (keyPair, error) {
+	return a.userUntil(time.Now().AddDate(1, 0, 0), user, groups)
+}
+
+// userUntil returns one that ends at a time.
+func (a *authority) userUntil(end time.Time, user string, groups []string) (keyPair, error) {
 	template := certificate(pkix.Name{CommonName: user, Organization: groups})
+	template.NotAfter = end
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return a.sign(template)
 }
