@@ -36,6 +36,8 @@ type Controller struct {
 	targets map[types.UID]*target
 	// ticked is the time of the last tick, zero before the first. Only the tick touches it.
 	ticked time.Time
+	// unwatched are the scopes whose Deployments were not watched at the last tick. Only the tick touches them.
+	unwatched map[string]string
 	// failing are the signals whose last query failed, and dropping the custom ones whose samples were dropped. Only the
 	// tick touches them.
 	failing  map[string]bool

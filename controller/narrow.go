@@ -130,18 +130,31 @@ func (n *narrowed[T, L]) narrow(e watch.Event) (watch.Event, bool) {
 
 // watched makes the source that keeps a store up to date.
 func watched[T object, L runtime.Object](what string, from *narrowed[T, L], into *store[T]) *watchSource {
+	again := make(chan struct{}, 1)
 	return &watchSource{
 		what:    what,
 		synced:  into.synced.Load,
 		problem: from.err,
-		run:     func(ctx context.Context) { keepUp(ctx, what, from, into) },
+		again:   again,
+		run:     func(ctx context.Context) { keepUp(ctx, what, from, into, again) },
 	}
 }
 
-// keepUp keeps a store up to date until the context ends.
-func keepUp(ctx context.Context, what string, from cache.ListerWatcher, into cache.ReflectorStore) {
+// keepUp keeps a store up to date until the context ends. Each time it is told to, it lists anew; until then the store stays as it is.
+func keepUp(ctx context.Context, what string, from cache.ListerWatcher, into cache.ReflectorStore, again <-chan struct{}) {
 	options := cache.ReflectorOptions{Name: "gpuscaler", TypeDescription: what}
-	reflector := cache.NewReflectorWithOptions(from, nil, into, options)
-	reflector.WatchListPageSize = pageSize
-	reflector.RunWithContext(ctx)
+	for ctx.Err() == nil {
+		watching, stop := context.WithCancel(ctx)
+		go func() {
+			select {
+			case <-again:
+				stop()
+			case <-watching.Done():
+			}
+		}()
+		reflector := cache.NewReflectorWithOptions(from, nil, into, options)
+		reflector.WatchListPageSize = pageSize
+		reflector.RunWithContext(watching)
+		stop()
+	}
 }

@@ -52,7 +52,7 @@ const optionalPause = time.Minute
 // optionally makes the optional watch that keeps a store up to date.
 func optionally[T object, L runtime.Object](what, without string, from *narrowed[T, L], into resettable) *optional {
 	o := &optional{what: what, without: without, into: into, log: logr.Discard()}
-	o.watch = func(ctx context.Context) { keepUp(ctx, what, from, into) }
+	o.watch = func(ctx context.Context) { keepUp(ctx, what, from, into, nil) }
 	from.told = o.note
 	return o
 }

@@ -40,7 +40,7 @@ func (t *target) wrote(o *outcome, now time.Time) {
 	o.decision.Desired = o.replicas
 	t.state = t.state.Wrote(o.decision, o.decision.Time)
 	if older(t.seen.version, o.version) {
-		t.awaited, t.awaitedUntil = o.version, now.Add(cachePatience)
+		t.awaited, t.awaitedUntil, t.owed = o.version, now.Add(cachePatience), now
 	}
 	if o.replicas != o.from {
 		t.mayWrite()
@@ -53,18 +53,23 @@ func (t *target) wrote(o *outcome, now time.Time) {
 // failed notes a write that failed.
 func (t *target) failed(o *outcome, now time.Time) {
 	t.lost = o.result == conflict
-	t.failures++
+	if t.failures++; t.lost && t.failures == 1 {
+		t.owed = now // or the API server refuses the number, and nobody has made another
+	}
 	t.retry, t.failedRaise = now.Add(max(o.after, backoff(o.result, t.failures))), o.to > o.from
 	t.writeProblem = fmt.Sprintf("the last write failed, the next is not tried before %sZ: %v", t.retry.UTC().Format(time.TimeOnly), o.err)
 }
 
-// waits reports whether a change must wait because the last one in its direction failed.
+// waits reports whether a change must wait: because the cache may show the past, or because the last one in its direction failed.
 func (t *target) waits(d *policy.Decision, now time.Time) bool {
-	return now.Before(t.retry) && t.failedRaise == (d.Desired > d.Current)
+	return t.outdated != "" || now.Before(t.retry) && t.failedRaise == (d.Desired > d.Current)
 }
 
 // mayWrite forgets about failed writes.
 func (t *target) mayWrite() {
+	if t.lost {
+		t.owed = time.Time{}
+	}
 	t.failures, t.retry, t.writeProblem, t.lost = 0, time.Time{}, "", false
 }
 

@@ -32,7 +32,8 @@ type Workload struct {
 	State policy.State
 	// Note says why this tick made no decision, empty if it made one.
 	Note string
-	// WriteProblem says why the last write failed and when the next is tried, empty if it did not fail.
+	// WriteProblem says why nothing is written now: because the Deployments are not watched, or why the last write failed and when the next
+	// is tried; empty if there is no such reason.
 	WriteProblem string
 	// DryRun says that nothing is written, by flag or annotation.
 	DryRun bool

@@ -54,6 +54,10 @@ type target struct {
 	// is no longer waited for.
 	awaited      string
 	awaitedUntil time.Time
+	// owed is since when the cache has not shown a change that is known to have been made, zero if there is none.
+	owed time.Time
+	// outdated says why the cache may show the past and nothing may be written, empty if it does not.
+	outdated string
 	// unsure is a write of which nobody knows whether it was made, nil if there is none.
 	unsure *outcome
 	// failures counts the writes that failed since the last success. retry is when the next in the direction of the last
@@ -107,7 +111,7 @@ func (t *target) see(d *deployment, parse parser) {
 		t.mayWrite()
 	}
 	if t.awaited != "" && !older(d.version, t.awaited) {
-		t.awaited = ""
+		t.awaited, t.owed = "", time.Time{}
 	}
 }
 

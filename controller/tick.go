@@ -35,6 +35,8 @@ type pass struct {
 	ledger *ledger
 	// rivals are the names of other autoscalers by the Deployment that they scale.
 	rivals map[key]string
+	// stale says why Deployments may have changed unseen, by scope.
+	stale map[string]string
 }
 
 // Tick makes one pass: it reads the signals once, decides about every target as of now, hands the changes over to be
@@ -67,11 +69,14 @@ func (c *Controller) begin(now time.Time) *pass {
 		p.elapsed = now.Sub(c.ticked)
 	}
 	p.took = c.watches.startups.drain()
+	p.stale = c.stale() // before what is seen
 	p.targets = c.refresh()
 	c.settle(now)
 	for _, t := range p.targets {
 		t.resolve()
 		t.attribute(c.options.DryRun)
+		t.outdated = p.outdated(t.seen.namespace)
+		p.relist(t)
 	}
 	p.rivals = rivalsOf(c.watches.rivals)
 	if c.watches.agents != nil {
@@ -317,7 +322,7 @@ func (p *pass) publish() *Snapshot {
 		p.tell(t)
 		s.Workloads[i] = Workload{
 			Namespace: t.seen.namespace, Name: t.seen.name, UID: t.seen.uid,
-			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: t.writeProblem,
+			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: cmp.Or(t.outdated, t.writeProblem),
 			DryRun: p.c.options.DryRun || t.spec != nil && t.spec.DryRun,
 			Ready:  t.ready, Loading: t.loading, Unschedulable: t.unschedulable, Free: t.free, FreeKnown: t.freeKnown, Rival: t.rival,
 			GPUs: t.gpus, GPUSeconds: t.gpuSeconds, heldBefore: t.heldBefore, valid: t.valid, history: t.history, origins: t.origins,

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,8 +18,10 @@ type watches struct {
 	client kubernetes.Interface
 	chosen func(namespace, name string) bool
 
-	// sources are the watches that must have answered once before anything can be said.
+	// sources are the watches that must have answered once before anything can be said. The first are those of the Deployments in
+	// scopes: the namespaces, or "" for all.
 	sources     []*watchSource
+	scopes      []string
 	deployments []*store[*deployment]
 	// namespaces are the selected ones, nil if there is no selector.
 	namespaces *store[*namespace]
@@ -51,6 +54,9 @@ type watchSource struct {
 	// synced reports whether the first list has arrived; problem tells why the last attempt failed, nil if it did not.
 	synced  func() bool
 	problem func() error
+	// again, when it is sent to, has it listed anew. relisted is when that was last asked for.
+	again    chan struct{}
+	relisted time.Time
 }
 
 // members are the ReplicaSets and pods of a namespace, or of all.
@@ -72,6 +78,7 @@ func newWatches(o *Options) *watches {
 		scopes = []string{""}
 		w.everywhere = true
 	}
+	w.scopes = scopes
 	for _, ns := range scopes {
 		deployments := &store[*deployment]{adopt: adoptDeployment, changed: w.look}
 		w.deployments = append(w.deployments, deployments)
