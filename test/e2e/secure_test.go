@@ -145,7 +145,7 @@ func TestSecureListen(t *testing.T) {
 	writePair(t, dir, 1)
 	files := []string{"--tls-cert-file", filepath.Join(dir, "tls.crt"), "--tls-private-key-file", filepath.Join(dir, "tls.key")}
 	// Each installation has a Lease of its own name, which the Role of deploy/ does not name.
-	allow(t, ns)
+	stage.AllowName(t, ns)
 	leader := secured(t, ns, p.URL(), files...)
 	scraper, reader, other := account(t, ns, "scraper", "gpuscaler-metrics-scraper"), account(t, ns, "reader", "gpuscaler-dashboard-reader"), account(t, ns, "other", "")
 

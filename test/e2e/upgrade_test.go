@@ -49,7 +49,7 @@ func TestUpgradeAndRollback(t *testing.T) {
 			t.Parallel()
 			p := stage.StartPrometheus(t, false)
 			ns := stage.Namespace(t, name)
-			allow(t, name)
+			stage.AllowName(t, name)
 			l := stage.NewLoad(200)
 			d := stage.Create(t, ns, "vision", 4, stage.GPUAnnotations("scale-down.stabilization", "60s"), l)
 			stage.Sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} == 50)`, 4)

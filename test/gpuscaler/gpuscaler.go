@@ -81,6 +81,7 @@ func (p *Process) Output() string {
 func (p *Process) Stop(t testing.TB) {
 	t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	p.Resume()
 	select {
 	case <-p.done:
 	case <-time.After(20 * time.Second):
@@ -88,6 +89,15 @@ func (p *Process) Stop(t testing.TB) {
 		p.Kill()
 	}
 }
+
+// Suspend stops the process as a machine does that sleeps: it goes on with Resume, or when it is ended.
+func (p *Process) Suspend() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets the process go on after Suspend.
+func (p *Process) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.done }
 
 // Kill ends the process as kill -9 does.
 func (p *Process) Kill() {

@@ -57,6 +57,7 @@ type Workload struct {
 	Namespace, Name                                    string
 	Current, Desired, Recommended, Guarded, Stabilized int
 	Reason, Message                                    string
+	Time                                               time.Time
 	Notes                                              []struct{ Reason, Text string }
 	Signals                                            map[string]struct {
 		Value          *float64
