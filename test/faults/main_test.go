@@ -36,7 +36,12 @@ type row struct {
 }
 
 // rows is the matrix.
-var rows = slices.Concat(ofPrometheus)
+var rows = slices.Concat(
+	ofPrometheus,
+	ofReplies,
+	ofSamples,
+	ofSecurity,
+)
 
 // allGuards are those of all rows.
 var allGuards = func() (all []*mutant.Mutation) {
