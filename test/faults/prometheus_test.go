@@ -47,7 +47,7 @@ var ofPrometheus = []row{
 	},
 	{
 		14, "Prometheus restarts empty and finds nothing to scrape for a while", "nothing is lowered; after it nothing is lowered for a window of good data, then it resumes by itself",
-		noGap, holds("NoData", fault{start: restartsBlind, heal: seesAgain}),
+		noGap, restartsBlind,
 	},
 	{
 		14, "Prometheus restarts empty while the load is high", "the replicas stay, and follow the load again by themselves within 15 s",
@@ -124,7 +124,7 @@ var (
 
 // nameless has a Prometheus that is nowhere, all the time.
 func nameless(w *world) {
-	s := w.scene(4, "max-replicas", "5")
+	s := w.site(4, "max-replicas", "5")
 	s.load.SetLoad(20)
 	s.program = s.runs(s.ns, "http://prometheus.invalid:9090")
 	s.d.NeverBelow(4, outage)
@@ -135,7 +135,7 @@ func nameless(w *world) {
 
 // overloaded counts what is asked of a Prometheus that has no time.
 func overloaded(w *world) {
-	s := w.scene(4).start()
+	s := w.site(4).start()
 	var asked atomic.Int32
 	f := handled(func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -152,7 +152,7 @@ func overloaded(w *world) {
 		s.Errorf("%d queries in %s, want one in each tick of 1 s: from 2 to %d", n, time.Since(began), most)
 	}
 	s.d.WaitReason(s.program, "NoData")
-	s.resumes(f)
+	s.resumes(f, oldest)
 }
 
 // gpus says whether a request is for the utilization of GPUs.
@@ -180,7 +180,7 @@ func stalled() fault {
 }
 
 // queued makes a Deployment of two engines with 4 running requests each, as it wants them to be.
-func (s *scene) queued() (stage.Deployment, *fleet.Fixed) {
+func (s *site) queued() (stage.Deployment, *fleet.Fixed) {
 	s.Helper()
 	model := fleet.NewFixed(fleet.Reading{Running: 4})
 	annotations := stage.GPUAnnotations("target.running-requests", "4", "max-replicas", "4")
@@ -190,7 +190,7 @@ func (s *scene) queued() (stage.Deployment, *fleet.Fixed) {
 
 // stalls has others scaled by another signal while that of GPUs does not come.
 func stalls(w *world) {
-	s := w.scene(4)
+	s := w.site(4)
 	llama, model := s.queued()
 	s.start()
 	llama.WaitReason(s.program, "WithinTolerance")
@@ -202,12 +202,12 @@ func stalls(w *world) {
 	llama.WaitReplicas(4, 10*time.Second)
 	s.d.NeverBelow(4, outage)
 	s.d.WaitReason(s.program, "NoData")
-	s.resumes(f)
+	s.resumes(f, oldest)
 }
 
 // slow measures how long others wait for a reply that takes 4.5 s: three quarters of the tick, then it is given up.
 func slow(w *world) {
-	s := w.scene(4)
+	s := w.site(4)
 	llama, model := s.queued()
 	s.start("--interval", "6s", "--max-sample-age", "30s")
 	llama.WaitReason(s.program, "WithinTolerance")
@@ -241,7 +241,7 @@ var times = regexp.MustCompile(`\[([0-9.]+),"(1[0-9]{9}[0-9.]*)?`)
 // skewed plays a load that goes up, up again and down, with a Prometheus whose clock differs.
 func skewed(by time.Duration) func(w *world) {
 	return func(w *world) {
-		s := w.scene(2, "scale-up.policies", "20 pods/1s")
+		s := w.site(2, "scale-up.policies", "20 pods/1s")
 		var asked atomic.Int32
 		shift := func(text string, by time.Duration) string {
 			seconds, err := strconv.ParseFloat(text, 64)
@@ -286,23 +286,30 @@ func skewed(by time.Duration) func(w *world) {
 	}
 }
 
-// restartsBlind lets Prometheus lose its data while the exporters do not know the GPUs.
-func restartsBlind(s *scene) {
-	s.load.Read(fleet.Absent)
+// unread is a fault of the exporters: they do not know the utilization, and leave it out.
+var unread = fault{func(s *site) { s.load.Read(fleet.Absent) }, func(s *site) {
+	s.load.Read(0)
+	s.load.SetLoad(20)
+}}
+
+// restartsBlind lets Prometheus lose its data while the exporters do not know the GPUs. The outage is longer than the window, so that none of it
+// is left.
+func restartsBlind(w *world) {
+	const window = 8 * time.Second
+	s := w.site(4, "scale-down.stabilization", window.String()).start()
+	unread.start(s)
 	s.load.SetLoad(20)
 	if err := s.prometheus.RestartEmpty(); err != nil {
 		s.Fatal(err)
 	}
-}
-
-func seesAgain(s *scene) {
-	s.load.Read(0)
-	s.load.SetLoad(20)
+	s.d.NeverBelow(4, outage)
+	s.d.WaitReason(s.program, "NoData")
+	s.resumes(unread, window)
 }
 
 // restartsBusy has no window that would hide a tick without data.
 func restartsBusy(w *world) {
-	s := w.scene(4, "scale-down.stabilization", "0s").start()
+	s := w.site(4, "scale-down.stabilization", "0s").start()
 	if err := s.prometheus.RestartEmpty(); err != nil {
 		s.Fatal(err)
 	}

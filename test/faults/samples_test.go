@@ -118,7 +118,7 @@ var (
 	}
 	meanOfBoth = &mutant.Mutation{
 		Name:  "the mean of two exporters counts",
-		Edits: []mutant.Edit{{File: "metrics/gather.go", Old: "w.rank == rank && w.via == via", New: "w.rank == rank && (w.via == via || mutant == N)"}},
+		Edits: []mutant.Edit{{File: "metrics/gather.go", Old: "	w := g.view(key, via,", New: "	if mutant == N { via = \"\" }\n	w := g.view(key, via,"}},
 	}
 	countsDead = &mutant.Mutation{
 		Name: "pods that have ended count",
@@ -150,11 +150,11 @@ func pods(d stage.Deployment) (names []string) {
 	return names
 }
 
-// fixed starts a scene with another Deployment of 8 replicas, whose pods read what a test says, 50 percent at first. The scene's own one stays
+// fixed starts a site with another Deployment of 8 replicas, whose pods read what a test says, 50 percent at first. The site's own one stays
 // small and is there to be undisturbed.
-func fixed(w *world, more ...string) (s *scene, d stage.Deployment, model *fleet.Fixed) {
+func fixed(w *world, more ...string) (s *site, d stage.Deployment, model *fleet.Fixed) {
 	w.Helper()
-	s = w.scene(2)
+	s = w.site(2)
 	model = fleet.NewFixed(fleet.Reading{GPUUtilization: 50})
 	d = s.deploy("audio", 8, model, more...)
 	s.start()
@@ -200,7 +200,7 @@ func someSamples(w *world) {
 // reading has a Deployment for each of some impossible values.
 func reading(values ...float64) func(w *world) {
 	return func(w *world) {
-		s := w.scene(2)
+		s := w.site(2)
 		var all []stage.Deployment
 		var models []*fleet.Fixed
 		for i := range values {
@@ -232,7 +232,7 @@ func reading(values ...float64) func(w *world) {
 
 // oneBlank has pods with two GPUs. A blank among them says nothing of the other one's load, nor of the pod's.
 func oneBlank(w *world) {
-	s := w.scene(2)
+	s := w.site(2)
 	model := fleet.NewFixed(fleet.Reading{GPUUtilization: 50})
 	annotations := stage.GPUAnnotations("scale-down.stabilization", window.String())
 	d := stage.Launch(s, fleet.Deployment(s.ns, "audio").Replicas(3).GPUs(2).Annotations(annotations), model)
@@ -248,7 +248,7 @@ func oneBlank(w *world) {
 // frozen lets the exporter freeze on what it says of idle GPUs. The window is longer than a sample may be old: without the age, 7 s of idle
 // samples would be seen.
 func frozen(w *world) {
-	s := w.scene(4, "scale-down.stabilization", "7s")
+	s := w.site(4, "scale-down.stabilization", "7s")
 	// All pages tell times: Prometheus would take a series that begins to do so for one that has ended.
 	dated := samples(func(line string) string { return fmt.Sprintf("%s %d", line, time.Now().UnixMilli()) })
 	s.exporter.says(dated)
@@ -267,16 +267,16 @@ func frozen(w *world) {
 		return nil
 	})
 	page = dated(page)
-	f := fault{func(s *scene) { s.exporter.says(func(string) string { return page }) }, func(s *scene) { s.exporter.says(dated) }}
+	f := fault{func(s *site) { s.exporter.says(func(string) string { return page }) }, func(s *site) { s.exporter.says(dated) }}
 	f.start(s)
-	s.d.NeverBelow(4, 11*time.Second)
+	s.d.NeverBelow(4, 12*time.Second)
 	s.d.WaitReason(s.program, "NoData")
-	s.resumes(f)
+	s.resumes(f, 7*time.Second)
 }
 
 // twice has engines scraped by two jobs.
 func twice(w *world) {
-	s := w.scene(2)
+	s := w.site(2)
 	llama, model := s.queued()
 	s.start()
 	llama.WaitReason(s.program, "WithinTolerance")
@@ -290,7 +290,7 @@ func twice(w *world) {
 
 // twoExporters has a second exporter on the node that knows the pods and reads 0 of all GPUs.
 func twoExporters(w *world) {
-	s := w.scene(4).start()
+	s := w.site(4).start()
 	other := newExporter(s)
 	other.says(samples(func(line string) string { return line[:strings.LastIndex(line, " ")] + " 0" }))
 	target := other.target()
@@ -311,7 +311,7 @@ func as(namespace, pod string, value int) string {
 
 // deadPods lets half of the pods be evicted. What stood in for them works as they did, and they are still exported.
 func deadPods(w *world) {
-	s := w.scene(4)
+	s := w.site(4)
 	stage.Cluster.Fleet.Drive(s.ns, s.d.Name, fleet.NewFixed(fleet.Reading{GPUUtilization: 50}))
 	s.start()
 	var more strings.Builder
@@ -331,7 +331,7 @@ func deadPods(w *world) {
 
 // othersPods adds pods that nobody owns but which carry the labels that the Deployment selects by, as those do that somebody debugs with.
 func othersPods(w *world) {
-	s := w.scene(4).start()
+	s := w.site(4).start()
 	var more strings.Builder
 	for i := range 4 {
 		name := fmt.Sprintf("debug-%d", i)
@@ -357,7 +357,7 @@ func othersPods(w *world) {
 
 // unlabelled takes the pods' labels away for about three scrapes, with no window that would hide a tick without data.
 func unlabelled(w *world) {
-	s := w.scene(4, "scale-down.stabilization", "0s").start("--max-sample-age", "30s")
+	s := w.site(4, "scale-down.stabilization", "0s").start("--max-sample-age", "30s")
 	f := says(samples(func(line string) string {
 		before, _, found := strings.Cut(line, ",container=")
 		if !found {

@@ -38,7 +38,7 @@ var ofSecurity = []row{
 		unquoted, regular,
 	},
 	{
-		31, "an annotation holds PromQL", "it is refused as InvalidAnnotations, and never sent",
+		31, "an annotation holds PromQL, or a URL to read from", "both are refused as InvalidAnnotations: neither is ever sent, or asked",
 		anyQuery, promQL,
 	},
 	{
@@ -149,7 +149,7 @@ var (
 	}(), "prometheus")`,
 		}},
 	}
-	// readsOnce is for those that read a file.
+	// readsOnce is for those that read a file: one of them brings it for all.
 	readsOnce = mutant.Edit{File: "metrics/httpconfig/httpconfig.go", Old: "	\"net/http\"\n", New: "	\"net/http\"\n	\"os\"\n"}
 	unmasked  = &mutant.Mutation{
 		Name:  "what a server says is repeated as it is",
@@ -165,7 +165,7 @@ var (
 )
 
 // waiting makes a Deployment that wants a replica for each 5 requests in the gateway, by the administrator's query of that name.
-func (s *scene) waiting(name string, replicas int32) stage.Deployment {
+func (s *site) waiting(name string, replicas int32) stage.Deployment {
 	s.Helper()
 	annotations := stage.GPUAnnotations("query.waiting", "waiting", "target.waiting", "5", "scale-up.policies", "20 pods/1s")
 	delete(annotations, stage.Prefix+"target.gpu-utilization")
@@ -180,7 +180,7 @@ func (w *world) queries(query string) string {
 
 // tenants are two, each with a Deployment of the same name and a gateway.
 func tenants(w *world) {
-	s := w.scene(2)
+	s := w.site(2)
 	s.gateway().SetQueue("audio", 10)
 	d := s.waiting("audio", 2)
 	s.start("--queries", s.queries(`sum(gateway_queue_length{deployment="$deployment"})`))
@@ -196,7 +196,7 @@ func tenants(w *world) {
 
 // regular has two Deployments, of which one's name matches the other's.
 func regular(w *world) {
-	s := w.scene(2)
+	s := w.site(2)
 	gateway := s.gateway()
 	gateway.SetQueue("audio.v1", 10)
 	d := s.waiting("audio.v1", 2)
@@ -209,9 +209,11 @@ func regular(w *world) {
 	d.WaitReplicas(4, 15*time.Second)
 }
 
-// promQL has an annotation that would read what is nobody's business.
+// promQL has annotations that would read what is nobody's business.
 func promQL(w *world) {
-	s := w.scene(2)
+	s := w.site(2)
+	elsewhere := s.elsewhere()
+	other := s.deploy("elsewhere", 2, fleet.NewFixed(fleet.Reading{GPUUtilization: 50}), "scrape", elsewhere.URL+"/metrics")
 	const mark = "gateway_queue_length"
 	var sent atomic.Int32
 	handle(s, s.prometheus, func(api http.Handler) http.Handler {
@@ -228,7 +230,9 @@ func promQL(w *world) {
 	if n := sent.Load(); n > 0 {
 		s.Errorf("%d queries carry what the annotation says", n)
 	}
+	elsewhere.silent(s)
 	d.WaitReason(s.program, "InvalidAnnotations")
+	other.WaitReason(s.program, "InvalidAnnotations")
 	d.WaitEvent("InvalidAnnotations", "query.waiting", "is not the name of a query")
 	s.follows(s.d, s.load)
 }
@@ -270,7 +274,7 @@ func (w *world) httpConfig(text string) string {
 }
 
 func redirects(w *world) {
-	s := w.scene(4)
+	s := w.site(4)
 	elsewhere := s.elsewhere()
 	s.start("--prometheus-http-config", s.httpConfig("authorization: {credentials: "+secret+"}\n"))
 	f := handled(func(http.Handler) http.Handler {
@@ -283,7 +287,7 @@ func redirects(w *world) {
 	s.d.NeverBelow(4, outage)
 	elsewhere.silent(s)
 	s.d.WaitTold(s.program, "NoData", "redirects are not followed")
-	s.resumes(f)
+	s.resumes(f, oldest)
 }
 
 // scraped are annotations that ask for four waiting requests per replica, read from the pods themselves.
@@ -341,8 +345,8 @@ func linkLocal(w *world) {
 
 // tokens has a Prometheus that wants the token of the hour.
 func tokens(w *world) {
-	s := w.scene(4)
-	path := s.file("token", "first\n")
+	s := w.site(4)
+	path := s.file("token", "first")
 	var wanted atomic.Value
 	var refused atomic.Int32
 	wanted.Store("first")
@@ -375,16 +379,16 @@ func tokens(w *world) {
 	s.load.SetLoad(20)
 	s.d.NeverBelow(4, outage)
 	s.d.WaitTold(s.program, "NoData", "HTTP 401")
-	s.resumes(fault{heal: func(*scene) { write("third") }})
+	s.resumes(fault{heal: func(*site) { write("third") }}, oldest)
 }
 
-// secured puts TLS in front of the scene's Prometheus. It shows the certificate that was set last.
+// secured puts TLS in front of the site's Prometheus. It shows the certificate that was set last.
 type secured struct {
 	*httptest.Server
 	shown atomic.Pointer[tls.Certificate]
 }
 
-func (s *scene) secured() *secured {
+func (s *site) secured() *secured {
 	s.Helper()
 	behind, err := url.Parse(s.prometheus.URL())
 	if err != nil {
@@ -407,7 +411,7 @@ func (f *secured) shows(c *tls.Certificate) {
 }
 
 // startSecured starts the program with TLS in front of Prometheus and an authority in a file.
-func (s *scene) startSecured() (front *secured, trusted *authority, path string) {
+func (s *site) startSecured() (front *secured, trusted *authority, path string) {
 	s.Helper()
 	front, trusted = s.secured(), newAuthority(s)
 	front.shows(trusted.certificate(s, "127.0.0.1"))
@@ -418,28 +422,28 @@ func (s *scene) startSecured() (front *secured, trusted *authority, path string)
 }
 
 func authorities(w *world) {
-	s := w.scene(4)
+	s := w.site(4)
 	front, _, path := s.startSecured()
 	next := newAuthority(s)
 	front.shows(next.certificate(s, "127.0.0.1"))
 	s.load.SetLoad(20)
 	s.d.NeverBelow(4, outage)
 	s.d.WaitTold(s.program, "NoData", "certificate signed by unknown authority")
-	s.resumes(fault{heal: func(*scene) {
+	s.resumes(fault{heal: func(*site) {
 		if err := os.WriteFile(path, next.pem, 0o600); err != nil {
 			s.Fatal(err)
 		}
-	}})
+	}}, oldest)
 }
 
 func wrongHost(w *world) {
-	s := w.scene(4)
+	s := w.site(4)
 	front, trusted, _ := s.startSecured()
 	front.shows(trusted.certificate(s, "prometheus.elsewhere.example"))
 	s.load.SetLoad(20)
 	s.d.NeverBelow(4, outage)
 	s.d.WaitTold(s.program, "NoData", "x509: cannot validate certificate for 127.0.0.1")
-	s.resumes(fault{heal: func(*scene) { front.shows(trusted.certificate(s, "127.0.0.1")) }})
+	s.resumes(fault{heal: func(*site) { front.shows(trusted.certificate(s, "127.0.0.1")) }}, oldest)
 }
 
 // What nobody may read.
@@ -451,7 +455,7 @@ const (
 
 // repeats has a Prometheus that puts what it was sent into whatever it answers.
 func repeats(w *world) {
-	s := w.scene(2)
+	s := w.site(2)
 	var n atomic.Int32
 	handle(s, s.prometheus, func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -475,7 +479,7 @@ func repeats(w *world) {
 }
 
 func secretURL(w *world) {
-	s := w.scene(2)
+	s := w.site(2)
 	switched(prom.Refuse).start(s)
 	since := time.Now()
 	address := "http://reader:" + password + "@" + s.prometheus.Addr() + "/?api_key=" + key
@@ -483,7 +487,7 @@ func secretURL(w *world) {
 }
 
 // tells runs the program and the commands at their most talkative until enough has happened, and looks for secrets in everything that they say.
-func (s *scene) tells(prometheus string, secrets []string, enough func() error, args ...string) {
+func (s *site) tells(prometheus string, secrets []string, enough func() error, args ...string) {
 	s.Helper()
 	s.program = s.runs(s.ns, prometheus, append([]string{"-v", "10"}, args...)...)
 	bed.WaitFor(s, 30*time.Second, "what is to be told", enough)

@@ -33,7 +33,7 @@ type Edit struct {
 // Variable is that of the environment which chooses a mutation by its number, counted from 1.
 const Variable = "mutant"
 
-// chooser is a file of each mutated package that reads the choice. mutantWritten is there for mutations that change what is written down.
+// chooser is a file of each mutated package that reads the choice. mutantJSON is there for mutations that change what is written down.
 const chooser = `package %s
 
 import (
@@ -44,7 +44,7 @@ import (
 
 var mutant, _ = strconv.Atoi(os.Getenv("` + Variable + `"))
 
-func mutantWritten(v any) ([]byte, error) { return json.Marshal(v) }
+func mutantJSON(v any) ([]byte, error) { return json.Marshal(v) }
 `
 
 // choice is where an edit asks for its mutation.

@@ -18,9 +18,9 @@ import (
 	"github.com/gpuscaler/gpuscaler/test/stage"
 )
 
-// scene is where the metrics break: a Deployment whose GPUs are at 50 percent, as it wants them to be, and a Prometheus of
+// site is where the metrics break: a Deployment whose GPUs are at 50 percent, as it wants them to be, and a Prometheus of
 // its own. It asks for a scale-down window of 3 s.
-type scene struct {
+type site struct {
 	*world
 	prometheus *prom.Server
 	exporter   *exporter
@@ -35,13 +35,13 @@ const (
 	// window is the Deployment's for scaling down, and oldest how old a sample may be.
 	window, oldest = 3 * time.Second, 5 * time.Second
 	// outage is how long things stay broken: long enough for a gap, and for a scaler that trusts what is broken to lower.
-	outage = 8 * time.Second
+	outage = 10 * time.Second
 )
 
-// scene sets one up, with so many replicas and more annotations.
-func (w *world) scene(replicas int32, more ...string) *scene {
+// site sets one up, with so many replicas and more annotations.
+func (w *world) site(replicas int32, more ...string) *site {
 	w.Helper()
-	s := &scene{world: w, prometheus: stage.StartPrometheus(w, false), load: stage.NewLoad(50 * float64(replicas)), ns: stage.Namespace(w, "fault")}
+	s := &site{world: w, prometheus: stage.StartPrometheus(w, false), load: stage.NewLoad(50 * float64(replicas)), ns: stage.Namespace(w, "fault")}
 	s.exporter = newExporter(w)
 	s.jobs(s.exporter.job())
 	s.d = s.deploy("vision", replicas, s.load, more...)
@@ -49,14 +49,14 @@ func (w *world) scene(replicas int32, more ...string) *scene {
 }
 
 // deploy makes a Deployment that asks for the same.
-func (s *scene) deploy(name string, replicas int32, model fleet.Model, more ...string) stage.Deployment {
+func (s *site) deploy(name string, replicas int32, model fleet.Model, more ...string) stage.Deployment {
 	s.Helper()
 	annotations := stage.GPUAnnotations(append([]string{"scale-down.stabilization", window.String()}, more...)...)
 	return stage.Create(s, s.ns, name, replicas, annotations, model)
 }
 
 // jobs lets Prometheus scrape these, and the engines and gateways of the fleet, in place of what it scraped.
-func (s *scene) jobs(jobs ...prom.Job) {
+func (s *site) jobs(jobs ...prom.Job) {
 	s.Helper()
 	jobs = append(jobs, prom.Job{Name: "vllm", Source: fleet.SourceVLLM}, prom.Job{Name: "gateway", Source: fleet.SourceGateway})
 	s.exporter.scrapedBy(s.prometheus)
@@ -66,44 +66,49 @@ func (s *scene) jobs(jobs ...prom.Job) {
 }
 
 // start starts the program and waits until it is content.
-func (s *scene) start(args ...string) *scene {
+func (s *site) start(args ...string) *site {
 	s.Helper()
 	s.program = s.runs(s.ns, s.prometheus.URL(), append([]string{"--max-sample-age", oldest.String()}, args...)...)
 	s.d.WaitReason(s.program, "WithinTolerance")
 	return s
 }
 
-// fault breaks the metrics of a scene and heals them.
-type fault struct{ start, heal func(s *scene) }
+// fault breaks the metrics of a site and heals them.
+type fault struct{ start, heal func(s *site) }
 
 // holds plays a load that goes away while the metrics are broken, so that a scaler which trusts them would lower. The program must say the
 // reason meanwhile, and after it all lower by itself, but not before it has seen a window of good data.
 func holds(reason string, f fault) func(w *world) {
 	return func(w *world) {
-		s := w.scene(4).start()
+		s := w.site(4).start()
 		f.start(s)
 		s.load.SetLoad(20)
 		s.d.NeverBelow(4, outage)
 		s.d.WaitReason(s.program, reason)
-		s.resumes(f)
+		s.said(fmt.Sprintf("gpuscaler_held{namespace=%q,reason=%q,workload=%q,workload_kind=\"Deployment\"}", s.ns, reason, s.d.Name))
+		if events := s.d.Events(reason); len(events) > 1 {
+			s.Errorf("%d Events %s, want one at most: %q", len(events), reason, events)
+		}
+		s.resumes(f, oldest)
 	}
 }
 
-// resumes heals a fault that was a gap, and wants a window of good data before the replicas are lowered.
-func (s *scene) resumes(f fault) {
+// resumes heals a fault that was a gap, and wants good data for some time before the replicas are lowered: for the longer of the window and
+// the age that a sample may have.
+func (s *site) resumes(f fault, least time.Duration) {
 	s.Helper()
 	healed := time.Now() // at the earliest: a tick may come while it heals
 	f.heal(s)
 	s.d.WaitReplicas(1, 30*time.Second)
-	if took := time.Since(healed); took < max(window, oldest) {
-		s.Errorf("lowered %s after the data came back, want a full window of %s", took, max(window, oldest))
+	if took := time.Since(healed); took < least {
+		s.Errorf("lowered %s after the data came back, want a full window of %s", took, least)
 	}
 }
 
 // switched is a fault that Prometheus has a switch for.
 func switched(f prom.Fault) fault {
-	set := func(f prom.Fault) func(*scene) {
-		return func(s *scene) {
+	set := func(f prom.Fault) func(*site) {
+		return func(s *site) {
 			if err := s.prometheus.SetFault(f); err != nil {
 				s.Fatal(err)
 			}
@@ -114,7 +119,7 @@ func switched(f prom.Fault) fault {
 
 // handled is a fault that a handler in front of Prometheus makes.
 func handled(answer func(api http.Handler) http.Handler) fault {
-	return fault{func(s *scene) { handle(s, s.prometheus, answer) }, switched(prom.Normal).heal}
+	return fault{func(s *site) { handle(s, s.prometheus, answer) }, switched(prom.Normal).heal}
 }
 
 func handle(t testing.TB, p *prom.Server, answer func(api http.Handler) http.Handler) {
@@ -224,11 +229,11 @@ func samples(change func(line string) string) func(page string) string {
 
 // says is a fault of the exporter.
 func says(change func(page string) string) fault {
-	return fault{func(s *scene) { s.exporter.says(change) }, func(s *scene) { s.exporter.says(nil) }}
+	return fault{func(s *site) { s.exporter.says(change) }, func(s *site) { s.exporter.says(nil) }}
 }
 
 // follows wants a Deployment to follow its load although others have trouble.
-func (s *scene) follows(d stage.Deployment, load *stage.Load) {
+func (s *site) follows(d stage.Deployment, load *stage.Load) {
 	s.Helper()
 	before := d.Replicas()
 	load.SetLoad(float64(before+1) * 50)
@@ -236,7 +241,7 @@ func (s *scene) follows(d stage.Deployment, load *stage.Load) {
 }
 
 // said waits until the program's page of metrics has a line that begins so with a value above 0.
-func (s *scene) said(metric string) {
+func (s *site) said(metric string) {
 	s.Helper()
 	bed.WaitFor(s, 10*time.Second, metric, func() error {
 		text, err := stage.Get("http://" + s.program.Listen + "/metrics")
@@ -253,7 +258,7 @@ func (s *scene) said(metric string) {
 }
 
 // gateway starts one in front of the Deployments, until the test ends.
-func (s *scene) gateway() *fleet.Gateway {
+func (s *site) gateway() *fleet.Gateway {
 	s.Helper()
 	gateway, err := stage.Cluster.Fleet.StartGateway(s.ns)
 	if err != nil {
