@@ -186,6 +186,23 @@ func TestSizeLimitIsExact(t *testing.T) {
 	}
 }
 
+// TestManySeries: small series take more memory than their text, so that their number has a limit too.
+func TestManySeries(t *testing.T) {
+	for _, n := range []int{maxSeries, maxSeries + 1} {
+		p := serve(t, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+			series := strings.Repeat(`{"metric":{"namespace":"a","pod":"b"},"value":[1,"5"]},`, n)
+			answer(w, 200, "application/json", `{"status":"success","data":{"resultType":"vector","result":[`+strings.TrimSuffix(series, ",")+`]}}`)
+		})
+		_, err := readUtilization(p)
+		if n == maxSeries && err != nil {
+			t.Errorf("%d series: %v", n, err)
+		}
+		if n > maxSeries && (!errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "more than 300000 series; narrow the watched namespaces")) {
+			t.Errorf("%d series: %v", n, err)
+		}
+	}
+}
+
 func TestUnknownEncoding(t *testing.T) {
 	p := serve(t, Options{}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "br")

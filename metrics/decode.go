@@ -118,10 +118,21 @@ func (d *decoder) data(f field, rep *reply) error {
 		if rep.series > 0 {
 			return errTwice
 		}
-		return d.array(func() error { rep.series++; return d.series() })
+		return d.array(func() error {
+			if rep.series++; rep.series > maxSeries {
+				return errManySeries
+			}
+			return d.series()
+		})
 	}
 	return d.lex.skip()
 }
+
+// maxSeries bounds the series of one reply, which take more memory than their text where that is short. One of DefaultMaxBytes holds fewer
+// of the usual length.
+const maxSeries = 300_000
+
+var errManySeries = fmt.Errorf("more than %d series", maxSeries)
 
 // checkType refuses a scalar, a string or the other of vector and matrix before its numbers are taken for samples.
 func (d *decoder) checkType(rep *reply) error {

@@ -116,6 +116,8 @@ func (c *client) unreadable(ctx context.Context, status int, network *body, err 
 	case errors.Is(err, errTooLarge):
 		return c.fail(ErrMalformed, status, fmt.Sprintf("more than %d bytes", c.opts.MaxBytes),
 			"narrow the watched namespaces", nil)
+	case errors.Is(err, errManySeries):
+		return c.fail(ErrMalformed, status, err.Error(), "narrow the watched namespaces", nil)
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return c.fail(ErrMalformed, status, "the reply ends in the middle", "check the proxies in between", nil)
 	}

@@ -122,6 +122,23 @@ func (p *Process) Resident(t testing.TB) int64 {
 	return resident
 }
 
+// Peak is the most memory that the process has ever taken, in bytes; 0 on a system that does not tell in /proc.
+func (p *Process) Peak(t testing.TB) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Log("not looked up on this system:", err)
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "\nVmHWM:")
+	var kilobytes int64
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+		t.Fatalf("looking up the peak of memory: %v", err)
+	}
+	t.Logf("peak of memory: %d MiB", kilobytes>>10)
+	return kilobytes << 10
+}
+
 // FreeAddress returns a loopback address on which nothing listens.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
