@@ -33,10 +33,19 @@ type row struct {
 	guard *mutant.Mutation
 	// play fails if the promise is not kept.
 	play func(w *world)
+	// rigged says that the program must have in it what makes the fault happen.
+	rigged bool
 }
 
 // rows is the matrix.
-var rows = slices.Concat(ofPrometheus)
+var rows = slices.Concat(
+	ofPrometheus,
+	ofAPIServer,
+	ofWrites,
+	ofHands,
+	ofTenants,
+	ofLaptops,
+)
 
 // allGuards are those of all rows.
 var allGuards = func() (all []*mutant.Mutation) {
@@ -78,7 +87,11 @@ func TestFaults(t *testing.T) {
 	for i := range rows {
 		t.Run(rows[i].name(), func(t *testing.T) {
 			t.Parallel()
-			rows[i].play(&world{t, stage.Cluster.Program})
+			program := stage.Cluster.Program
+			if rows[i].rigged {
+				program = without(t, nil)
+			}
+			rows[i].play(&world{t, program})
 		})
 	}
 }
@@ -120,16 +133,22 @@ var unguarded = sync.OnceValues(func() (string, error) {
 	return mutant.Build(ctx, root, dir, list)
 })
 
-// without returns a program that lacks the guard of a row.
+// without returns a program that lacks a guard; nil: none.
 func without(t testing.TB, guard *mutant.Mutation) string {
 	t.Helper()
 	program, err := unguarded()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return script(t, program, fmt.Sprintf("%s=%d", mutant.Variable, slices.Index(allGuards, guard)+1))
+}
+
+// script wraps a program: it runs with a variable set in its environment.
+func script(t testing.TB, program, variable string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "gpuscaler")
-	script := fmt.Sprintf("#!/bin/sh\n%s=%d exec %q \"$@\"\n", mutant.Variable, slices.Index(allGuards, guard)+1, program)
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	text := fmt.Sprintf("#!/bin/sh\n%s exec %q \"$@\"\n", variable, program)
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
 	return path

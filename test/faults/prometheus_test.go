@@ -12,8 +12,9 @@ import (
 // ofPrometheus are the faults of Prometheus and of its replies.
 var ofPrometheus = []row{
 	{
-		1, "Prometheus refuses connections", "nothing is lowered; after the outage nothing is lowered for a window, then it resumes by itself",
-		noTrust, broken(prom.Refuse),
+		number: 1, fault: "Prometheus refuses connections",
+		promise: "nothing is lowered; after the outage nothing is lowered for a window, then it resumes by itself",
+		guard:   noTrust, play: broken(prom.Refuse),
 	},
 }
 
