@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -87,6 +88,15 @@ var ofTenants = []row{
 			File: "controller/writes.go", Old: "	for w.inFlight < w.limit {\n", New: "	for mutant == N || w.inFlight < w.limit {\n",
 		}}},
 		play: appearing,
+	},
+	{
+		number: 30, fault: "One namespace wants 100 writes of an API server that is slow",
+		promise: "others need not wait for it: the namespaces take turns",
+		guard: &mutant.Mutation{Name: "a namespace with many writes goes first with all of them", Edits: []mutant.Edit{{
+			File: "controller/queue.go", Old: "	q.turns = append(q.turns, ns)\n	return",
+			New: "	q.turns = append(q.turns, ns)\n	if mutant == N { q.turns = append([]string{ns}, q.turns[:len(q.turns)-1]...) }\n	return",
+		}}},
+		play: takesTurns,
 	},
 	{
 		number: 30, fault: "100 Deployments come and go",
@@ -181,11 +191,11 @@ spec: {policyName: %[2]s%[5]s}
 	if err := stage.Cluster.Apply(n.Context(), []byte(manifest)); err != nil {
 		n.Fatal(err)
 	}
-	deployments := stage.Cluster.Client().AppsV1().Deployments(ns)
 	acts := func() bool {
-		d, err := deployments.Patch(n.Context(), n.troubled.Name, types.MergePatchType, []byte(`{"spec":{"replicas":4}}`),
-			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "scale")
-		return err != nil || *d.Spec.Replicas != 4
+		var made autoscalingv1.Scale
+		err := stage.Cluster.Client().AppsV1().RESTClient().Patch(types.MergePatchType).Namespace(ns).Resource("deployments").Name(n.troubled.Name).
+			SubResource("scale").Param("dryRun", metav1.DryRunAll).Body([]byte(`{"spec":{"replicas":4}}`)).Do(n.Context()).Into(&made)
+		return err != nil || made.Spec.Replicas != 4
 	}
 	bed.WaitFor(n, 20*time.Second, "the policy to count", func() error { return bed.Want("counts", acts(), true) })
 	return func() {
@@ -417,14 +427,30 @@ func appearing(w *world) {
 	label(w, ns, ns)
 	bed.WaitFor(w, 10*time.Second, "the first writes", func() error { return bed.Want("some came", seen.all() > 0, true) })
 	load.SetLoad(200)
-	other.WaitReplicas(4, 10*time.Second)
-	haveAll(w, list, 20*time.Second)
+	other.WaitReplicas(4, 20*time.Second)
+	haveAll(w, list, 30*time.Second)
 	if n := seen.atOnce(); n > 24 || n < 10 {
 		w.Errorf("%d writes at once, want 24 at most, and not few", n)
 	}
 	if n := seen.all(); n != len(list)+1 {
 		w.Errorf("%d writes, want one for each of %d", n, len(list)+1)
 	}
+}
+
+// Both are seen in the same tick, and the one with few comes last by its name.
+func takesTurns(w *world) {
+	many, few := stage.Namespace(w, "a-crowd"), stage.Namespace(w, "z-few")
+	list := crowd(w, many, 100)
+	alone := crowd(w, few, 1)
+	gateway, config := stage.Gatewayed(w)
+	var seen tries
+	gateway.Break(scales, seen.instead(bed.Late(300*time.Millisecond, nil)))
+	w.run(config, "run", "--interval", "1s", "--watch-namespace", many, "--watch-namespace", few, "--prometheus-url", "http://127.0.0.1:1", "--leader-elect=false")
+	alone[0].WaitReplicas(2, 20*time.Second)
+	if n := seen.all(); n >= len(list) {
+		w.Errorf("the single one was written after %d others, want it among the first", n-1)
+	}
+	haveAll(w, list, 30*time.Second)
 }
 
 // seriesOf is a series of the program's metrics.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"go/build"
 	"os"
 	"os/exec"
 	"path"
@@ -25,15 +26,16 @@ type Mutation struct {
 
 // Edit changes one place.
 type Edit struct {
-	// File, from the root of the repository, has Old exactly once, and New in its place. In New, `mutant == N` and `mutant != N` stand for
-	// the choice of the mutation.
+	// File, from the root of the repository or in Go's own tree from "GOROOT/", has Old exactly once, and New in its place. In New,
+	// `mutant == N` and `mutant != N` stand for the choice of the mutation: what has neither is always so. With an empty Old the
+	// file is a new one.
 	File, Old, New string
 }
 
 // Variable is that of the environment which chooses a mutation by its number, counted from 1.
 const Variable = "mutant"
 
-// chooser is a file of each mutated package that reads the choice. written is there for mutations that change what is written down.
+// chooser is a file of each mutated package that reads the choice. mutantJSON is there for mutations that change what is written down.
 const chooser = `package %s
 
 import (
@@ -44,7 +46,7 @@ import (
 
 var mutant, _ = strconv.Atoi(os.Getenv("` + Variable + `"))
 
-func written(v any) ([]byte, error) { return json.Marshal(v) }
+func mutantJSON(v any) ([]byte, error) { return json.Marshal(v) }
 `
 
 // choice is where an edit asks for its mutation.
@@ -71,7 +73,7 @@ func Build(ctx context.Context, root, dir string, mutations []Mutation) (string,
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return "", fmt.Errorf("writing a mutated file: %w", err)
 		}
-		replaced.Replace[filepath.Join(root, name)] = file
+		replaced.Replace[locate(root, name)] = file
 	}
 	list, err := json.Marshal(replaced)
 	if err != nil {
@@ -111,13 +113,19 @@ type overlay struct {
 
 // apply makes one edit.
 func (o *overlay) apply(e Edit) error {
+	if e.Old == "" {
+		o.files[e.File] = e.New
+		return nil
+	}
 	if _, ok := o.files[e.File]; !ok {
-		text, err := os.ReadFile(filepath.Join(o.root, e.File))
+		text, err := os.ReadFile(locate(o.root, e.File))
 		if err != nil {
 			return err
 		}
 		o.originals[e.File], o.files[e.File] = string(text), string(text)
-		o.files[path.Dir(e.File)+"/mutant.go"] = fmt.Sprintf(chooser, packageOf(string(text)))
+	}
+	if strings.Contains(e.New, Variable) {
+		o.files[path.Dir(e.File)+"/mutant.go"] = fmt.Sprintf(chooser, packageOf(o.originals[e.File]))
 	}
 	if n := strings.Count(o.originals[e.File], e.Old); n != 1 {
 		return fmt.Errorf("%s has %q %d times; it must be there once: bring the mutation up to date", e.File, e.Old, n)
@@ -127,6 +135,14 @@ func (o *overlay) apply(e Edit) error {
 	}
 	o.files[e.File] = strings.Replace(o.files[e.File], e.Old, e.New, 1)
 	return nil
+}
+
+// locate finds the file of an edit.
+func locate(root, name string) string {
+	if inGo, ok := strings.CutPrefix(name, "GOROOT/"); ok {
+		return filepath.Join(build.Default.GOROOT, inGo)
+	}
+	return filepath.Join(root, name)
 }
 
 // packageOf is the name in a file's package clause.

@@ -88,7 +88,7 @@ var ofHands = []mutation{
 		8, "a checkpoint has no windows and budgets in it", "state.go",
 		"// Lasted returns",
 		"func (s State) MarshalJSON() ([]byte, error) {\n\ttype plain State\n\tp := plain(s)\n" +
-			"\tif mutant == N { p.Newest, p.Past, p.Events = Recommendation{}, nil, nil }\n\treturn written(p)\n}\n\n// Lasted returns",
+			"\tif mutant == N { p.Newest, p.Past, p.Events = Recommendation{}, nil, nil }\n\treturn mutantJSON(p)\n}\n\n// Lasted returns",
 		"failover",
 	},
 	{
