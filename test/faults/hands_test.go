@@ -174,8 +174,8 @@ func switchedOff(w *world) {
 	d.WaitReason(program, "WithinTolerance")
 	load.SetLoad(300)
 	d.Scale(0)
-	d.WaitReason(program, "ScalingDisabled")
 	d.HoldsReplicas(0, 6*time.Second)
+	d.WaitReason(program, "ScalingDisabled")
 	d.Scale(2)
 	d.WaitReplicas(6, 30*time.Second)
 }

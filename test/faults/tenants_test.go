@@ -71,8 +71,8 @@ var ofTenants = []row{
 		promise: "only that one is left alone, for ten minutes, and it says so; others are undisturbed",
 		guard: &mutant.Mutation{Name: "a panic over one Deployment ends the program", Edits: []mutant.Edit{
 			{
-				File: "controller/tick.go", Old: "	members := p.c.watches.of(t.seen.namespace)\n	listed",
-				New: "	if t.seen.name == \"" + panics + "\" { panic(\"a rig\") }\n	members := p.c.watches.of(t.seen.namespace)\n	listed",
+				File: "controller/tick.go", Old: "	t.note = \"\"\n	if !listed {",
+				New: "	t.note = \"\"\n	if t.seen.name == \"" + panics + "\" { panic(\"rigged\") }\n	if !listed {",
 			},
 			{
 				File: "controller/tick.go", Old: "func (p *pass) contain(t *target) {\n",
@@ -289,23 +289,25 @@ func crashingRollout(w *world) {
 	d.WaitReplicas(4, 30*time.Second)
 }
 
-// bomb is an annotation that nobody should write, and what is said of it.
-type annotationBomb struct{ key, value, says string }
+// bomb is what nobody should write into annotations, and what is said of it.
+type bomb struct{ annotations, says []string }
 
-// annotationBombs are by the name of the Deployment that has it.
-func annotationBombs() map[string]annotationBomb {
-	return map[string]annotationBomb{
-		"long":          {"target.gpu-utilization", strings.Repeat("9", 200<<10), "a number above 0"},
-		"overflow":      {"target.gpu-utilization", "1e309", "a number above 0"},
-		"negative":      {"target.gpu-utilization", "-1", "a number above 0"},
-		"nan":           {"target.gpu-utilization", "NaN", "a number above 0"},
-		"eternal":       {"scale-down.stabilization", "9000000h", "scale-down.stabilization"},
-		"contradictory": {"max-replicas", "2", "min-replicas"},
-		"unknown":       {"taget.gpu-utilization", "50", "is not a known key"},
-		"policies":      {"scale-up.policies", strings.Repeat("1 pods/15s, ", 10_000) + "1 pods/15s", "scale-up.policies"},
-		"steps":         {"steps.gpu-utilization", strings.Repeat(">1:+1, ", 10_000) + ">1:+1", "steps.gpu-utilization"},
-		"replaced":      {"class", "a\uFFFD", "class"},
-		"raw":           {"class", "a\xff\xfe", "class"},
+// allBombs are by the name of the Deployment that has them.
+func allBombs() map[string]bomb {
+	const target = "target.gpu-utilization"
+	return map[string]bomb{
+		"several":       {[]string{target, "lots", "min-replicas", "-1"}, []string{`gpuscaler.io/target.gpu-utilization: "lots" `, "a number above 0 and at most 100", `gpuscaler.io/min-replicas: "-1" `}},
+		"long":          {[]string{target, strings.Repeat("9", 200<<10)}, []string{`gpuscaler.io/target.gpu-utilization: "999`, "a number above 0"}},
+		"overflow":      {[]string{target, "1e309"}, []string{`"1e309" `, "a number above 0"}},
+		"negative":      {[]string{target, "-1"}, []string{`"-1" `, "a number above 0"}},
+		"nan":           {[]string{target, "NaN"}, []string{`"NaN" `, "a number above 0"}},
+		"eternal":       {[]string{"scale-down.stabilization", "9000000h"}, []string{"gpuscaler.io/scale-down.stabilization", `"9000000h" `}},
+		"contradictory": {[]string{"max-replicas", "2"}, []string{"gpuscaler.io/min-replicas", "gpuscaler.io/max-replicas"}},
+		"unknown":       {[]string{"taget.gpu-utilization", "50"}, []string{"gpuscaler.io/taget.gpu-utilization", "is not a known key", "did you mean"}},
+		"policies":      {[]string{"scale-up.policies", strings.Repeat("1 pods/15s, ", 10_000) + "1 pods/15s"}, []string{"gpuscaler.io/scale-up.policies"}},
+		"steps":         {[]string{"steps.gpu-utilization", strings.Repeat(">1:+1, ", 10_000) + ">1:+1"}, []string{"gpuscaler.io/steps.gpu-utilization"}},
+		"replaced":      {[]string{"class", "a\uFFFD"}, []string{"gpuscaler.io/class", "is not a class"}},
+		"raw":           {[]string{"class", "a\xff\xfe"}, []string{"gpuscaler.io/class", "is not a class"}},
 	}
 }
 
@@ -325,9 +327,9 @@ func bombs(w *world) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	placed := map[string]annotationBomb{}
-	for name, bomb := range annotationBombs() {
-		builder := fleet.Deployment(ns, name).Annotations(stage.GPUAnnotations("min-replicas", "3", bomb.key, bomb.value))
+	placed := map[string]bomb{}
+	for name, bomb := range allBombs() {
+		builder := fleet.Deployment(ns, name).Annotations(stage.GPUAnnotations(append([]string{"min-replicas", "3"}, bomb.annotations...)...))
 		builder.Object().Spec.Paused = true // no pods
 		if _, err := binary.AppsV1().Deployments(ns).Create(w.Context(), builder.Object(), metav1.CreateOptions{}); err != nil {
 			if name != "raw" {
@@ -338,18 +340,18 @@ func bombs(w *world) {
 		}
 		placed[name] = bomb
 	}
-	for name, bomb := range placed {
-		d := stage.Of(w, ns, name)
-		d.WaitReason(program, "InvalidAnnotations")
-		d.WaitEvent("InvalidAnnotations", bomb.says)
-	}
 	load.SetLoad(200)
-	good.WaitReplicas(4, 10*time.Second)
+	good.WaitReplicas(4, 20*time.Second)
 	for name := range placed {
 		d := stage.Of(w, ns, name)
 		if n := d.Replicas(); n != 1 || len(d.Writes()) != 0 {
-			w.Errorf("%s has %d replicas after the writes %v, want none", name, n, d.Writes())
+			w.Fatalf("%s has %d replicas after the writes %v, want none", name, n, d.Writes())
 		}
+	}
+	for name, bomb := range placed {
+		d := stage.Of(w, ns, name)
+		d.WaitReason(program, "InvalidAnnotations")
+		d.WaitEvent("InvalidAnnotations", bomb.says...)
 	}
 	mended := stage.Of(w, ns, "negative")
 	mended.Annotate("target.gpu-utilization", "50")
