@@ -65,8 +65,8 @@ func WriteResults() []string {
 	return texts
 }
 
-// writes carries out changes beside the loop: raises before lowers, a bounded number at once, each once. One that hangs
-// holds up no other.
+// writes carries out changes beside the loop: raises before lowers, the namespaces in turn, a bounded number at once, each once. One that
+// hangs holds up no other.
 type writes struct {
 	// gate is asked right before each write.
 	gate gate
@@ -74,7 +74,7 @@ type writes struct {
 	done func(*outcome)
 
 	mu             sync.Mutex
-	raises, lowers []*job
+	raises, lowers queue
 	inFlight       int
 	limit          int // how many may be in flight: halved when the API server is overloaded, one more after each success
 	outcomes       []*outcome
@@ -86,9 +86,9 @@ func (w *writes) add(j *job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if j.to > j.from {
-		w.raises = append(w.raises, j)
+		w.raises.add(j)
 	} else {
-		w.lowers = append(w.lowers, j)
+		w.lowers.add(j)
 	}
 }
 
@@ -114,16 +114,12 @@ func (w *writes) pump(ctx context.Context) {
 	}
 }
 
-// next takes the first raise from the queue, or else the first lower.
+// next takes a raise from the queue, or else a lower.
 func (w *writes) next() *job {
-	for _, queue := range []*[]*job{&w.raises, &w.lowers} {
-		if len(*queue) > 0 {
-			j := (*queue)[0]
-			*queue = (*queue)[1:]
-			return j
-		}
+	if j := w.raises.next(); j != nil {
+		return j
 	}
-	return nil
+	return w.lowers.next()
 }
 
 // run carries out one job and starts the next.
@@ -215,7 +211,7 @@ func (w *writes) collect() []*outcome {
 // wait returns when nothing is in flight or the context ends. Queued jobs are taken back first.
 func (w *writes) wait(ctx context.Context) {
 	w.mu.Lock()
-	w.raises, w.lowers = nil, nil
+	w.raises, w.lowers = queue{}, queue{}
 	if w.inFlight == 0 {
 		w.mu.Unlock()
 		return

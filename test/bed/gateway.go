@@ -231,3 +231,9 @@ func (b *body) Close() error {
 	b.gateway.mu.Unlock()
 	return b.ReadCloser.Close()
 }
+
+// CallOf returns what a request is that a Fault is asked to answer.
+func CallOf(r *http.Request) *Call {
+	call, _ := request.RequestInfoFrom(r.Context())
+	return call
+}

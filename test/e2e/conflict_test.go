@@ -34,48 +34,6 @@ func rivalHPA() *autoscalingv2.HorizontalPodAutoscaler {
 	}
 }
 
-// An HPA on the same Deployment: nothing is written and an Event says so; a dry run decides all the same. Without the HPA it goes on.
-func TestConflictWithAnHPA(t *testing.T) {
-	t.Parallel()
-	p := stage.StartPrometheus(t, false)
-	ns := stage.Namespace(t, "conflict")
-	l := stage.NewLoad(100)
-	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), l)
-	program := stage.Runs(t, ns, p.URL())
-	d.WaitReason(program, "WithinTolerance")
-
-	hpas := stage.Cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns)
-	if _, err := hpas.Create(t.Context(), rivalHPA(), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	bed.WaitFor(t, 10*time.Second, "the Event", func() error { // though nothing is to be changed
-		return bed.Want("Conflict Events", len(d.Events("Conflict")), 1)
-	})
-	if note := d.Events("Conflict")[0]; !strings.Contains(note, "HorizontalPodAutoscaler "+ns+"/vision") {
-		t.Errorf("the Event says %q, not which HPA", note)
-	}
-	l.SetLoad(200)
-	d.WaitReason(program, "Conflict")
-	dry := stage.Start(t, stage.Cluster.Config, "run", "--dry-run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL())
-	bed.WaitFor(t, 10*time.Second, "the dry run's decision", func() error {
-		w, err := dry.Workload(ns, "vision")
-		if err != nil {
-			return err
-		}
-		return bed.Want("desired", w.Desired, 4)
-	})
-	d.HoldsReplicas(2, 3*time.Second)
-	d.WantWrites(0)
-
-	if err := hpas.Delete(t.Context(), "vision", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	d.WaitReplicas(4, 10*time.Second)
-	if got := len(d.Events("Conflict")); got != 1 {
-		t.Errorf("%d Conflict Events, want one in all", got)
-	}
-}
-
 // scaledObjects is a CustomResourceDefinition that takes what KEDA's does.
 const scaledObjects = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: scaledobjects.keda.sh},
 spec: {group: keda.sh, scope: Namespaced, names: {plural: scaledobjects, singular: scaledobject, kind: ScaledObject, listKind: ScaledObjectList},

@@ -48,9 +48,14 @@ func init() {
 		ofReplies,
 		ofSamples,
 		ofSecurity,
+		ofAPIServer,
+		ofWrites,
+		ofHands,
+		ofTenants,
+		ofLaptops,
 		ofLeaders,
 		ofCrashes,
-)
+	)
 	for _, r := range rows {
 		if !slices.Contains(allGuards, r.guard) {
 			allGuards = append(allGuards, r.guard)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/gpuscaler"
 	"github.com/gpuscaler/gpuscaler/test/install"
@@ -102,9 +104,15 @@ func Get(url string) ([]byte, error) {
 // Command runs the program to its end and returns what it printed.
 func Command(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	return CommandOf(t, Cluster.Program, args...)
+}
+
+// CommandOf does so with another program than that of this tree.
+func CommandOf(t testing.TB, program string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Cluster.Program, args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	var exit *exec.ExitError
@@ -134,13 +142,31 @@ func Proxied(t testing.TB) (*bed.Proxy, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(proxy.Close)
+	return proxy, through(t, proxy.Through)
+}
+
+// Gatewayed returns a way to the API server on which single requests can be spoiled, and a kubeconfig of the controller that goes through
+// it.
+func Gatewayed(t testing.TB) (*bed.Gateway, string) {
+	t.Helper()
+	gateway, err := Cluster.NewGateway()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gateway.Close)
+	return gateway, through(t, gateway.Through)
+}
+
+// through writes a kubeconfig of the controller that goes another way.
+func through(t testing.TB, way func(*rest.Config) *rest.Config) string {
+	t.Helper()
 	config, err := Cluster.ServiceAccountConfig(t.Context(), install.Namespace, install.ServiceAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := t.TempDir() + "/kubeconfig"
-	if err := bed.WriteKubeconfig(path, proxy.Through(config)); err != nil {
+	if err := bed.WriteKubeconfig(path, way(config)); err != nil {
 		t.Fatal(err)
 	}
-	return proxy, path
+	return path
 }

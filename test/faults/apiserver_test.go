@@ -1,0 +1,190 @@
+package faults
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gpuscaler/gpuscaler/test/bed"
+	"github.com/gpuscaler/gpuscaler/test/install"
+	"github.com/gpuscaler/gpuscaler/test/mutant"
+	"github.com/gpuscaler/gpuscaler/test/stage"
+)
+
+// ofAPIServer are the faults of the API server as a whole: it is away, overloaded, or tells nothing.
+var ofAPIServer = []row{
+	{
+		number: 18, fault: "The API server is away, and a Deployment is paused meanwhile",
+		promise: "the program stays; nothing is written until the Deployments are watched again and a tick has passed; then it goes on by itself within 30 s",
+		guard: &mutant.Mutation{Name: "it writes while nobody watches the Deployments", Edits: []mutant.Edit{{
+			File: "controller/settle.go", Old: `return t.outdated != "" ||`, New: `return mutant != N && t.outdated != "" ||`,
+		}}},
+		play: awayWhilePaused,
+	},
+	{
+		number: 18, fault: "The Lease cannot be renewed, all else works",
+		promise: "after 10 s nothing is written any more; the program ends and says why; started anew it leads again by itself",
+		guard: &mutant.Mutation{Name: "it leads on without the Lease", Edits: []mutant.Edit{
+			{
+				File: "controller/lease.go", Old: "	renewed := l.renewed.Load()\n",
+				New: "	if mutant == N { return time.Now().Add(writeTimeout), nil }\n	renewed := l.renewed.Load()\n",
+			},
+			{File: "controller/run.go", Old: "	case <-ended:\n		stop()\n", New: "	case <-ended:\n		if mutant == N { <-ctx.Done() }\n		stop()\n"},
+		}},
+		play: leaseLost,
+	},
+	{
+		number: 23, fault: "The watch of the Deployments tells nothing any more and stays open",
+		promise: "no decision as long as the own last write has not been seen, and it says so",
+		guard: &mutant.Mutation{Name: "it decides before it has seen its own last write", Edits: []mutant.Edit{{
+			File: "controller/target.go", Old: `	case t.awaited != "" && now.Before(t.awaitedUntil):`, New: `	case mutant != N && t.awaited != "" && now.Before(t.awaitedUntil):`,
+		}}},
+		play: unseenWrite,
+	},
+	{
+		number: 23, fault: "The watch of the Deployments never tells anything again",
+		promise: "it is noticed by the own write that does not show; the Deployments are listed anew and it goes on within 30 s",
+		guard: &mutant.Mutation{Name: "a watch that is stuck is waited for", Edits: []mutant.Edit{{
+			File: "controller/stale.go", Old: "	if t.owed.IsZero() ||", New: "	if mutant == N || t.owed.IsZero() ||",
+		}}},
+		play: stuckWatch,
+	},
+}
+
+// scales are the writes of replicas.
+func scales(c *bed.Call) bool {
+	return c.Verb == "patch" && c.Resource == "deployments" && c.Subresource == "scale"
+}
+
+// deploymentWatches are the watches of Deployments.
+func deploymentWatches(c *bed.Call) bool { return c.Verb == "watch" && c.Resource == "deployments" }
+
+// everything is each request.
+func everything(*bed.Call) bool { return true }
+
+// distant is a program that reaches the API server through a gateway, and two replicas whose load is at their target.
+type distant struct {
+	*world
+	gateway *bed.Gateway
+	program *stage.Process
+	load    *stage.Load
+	d       stage.Deployment
+}
+
+// distant starts one.
+func (w *world) distant(annotations ...string) *distant {
+	w.Helper()
+	p := stage.StartPrometheus(w, false)
+	s := &distant{world: w, load: stage.NewLoad(100)}
+	ns := stage.Namespace(w, "api")
+	s.d = stage.Create(w, ns, "vision", 2, stage.GPUAnnotations(annotations...), s.load)
+	var config string
+	s.gateway, config = stage.Gatewayed(w)
+	s.program = w.run(config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect=false")
+	s.d.WaitReason(s.program, "WithinTolerance")
+	return s
+}
+
+// says waits until the program tells that of the Deployment.
+func (s *distant) says(words string) {
+	s.Helper()
+	bed.WaitFor(s, 20*time.Second, fmt.Sprintf("the words %q", words), func() error {
+		w, err := s.program.Workload(s.d.Namespace, s.d.Name)
+		if err == nil && !strings.Contains(w.Message, words) {
+			err = fmt.Errorf("it says %q", w.Message)
+		}
+		return err
+	})
+}
+
+// The way back is open to writes before it is to watches: what has happened meanwhile is not known yet.
+func awayWhilePaused(w *world) {
+	s := w.distant()
+	load := stage.NewLoad(100)
+	free := stage.Create(w, s.d.Namespace, "free", 2, stage.GPUAnnotations(), load)
+	free.WaitReason(s.program, "WithinTolerance")
+	s.gateway.Break(everything, bed.Refused)
+	s.gateway.Cut(everything)
+	s.says("watching Deployments")
+	s.load.SetLoad(200)
+	load.SetLoad(200)
+	s.d.Annotate("paused", "true")
+	s.d.HoldsReplicas(2, 2*time.Second)
+
+	s.gateway.Break(func(c *bed.Call) bool { return !scales(c) }, bed.Refused)
+	s.d.HoldsReplicas(2, 6*time.Second)
+	s.gateway.Heal()
+	free.WaitReplicas(4, 30*time.Second)
+	s.d.WaitReason(s.program, "Paused")
+	s.d.WantWrites(0)
+	free.WantWrites(1)
+	s.d.Annotate("paused", "false")
+	s.d.WaitReplicas(4, 20*time.Second)
+}
+
+func leaseLost(w *world) {
+	p := stage.StartPrometheus(w, false)
+	load := stage.NewLoad(100)
+	ns := stage.Namespace(w, "lease")
+	d := stage.Create(w, ns, "vision", 2, stage.GPUAnnotations(), load)
+	gateway, config := stage.Gatewayed(w)
+	allowLease(w, ns)
+	start := func() *stage.Process {
+		return w.run(config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect", "--controller-name", ns)
+	}
+	first := start()
+	d.WaitReason(first, "WithinTolerance")
+	gateway.Break(func(c *bed.Call) bool { return c.Resource == "leases" }, bed.Answer(http.StatusInternalServerError, metav1.StatusReasonInternalError, 0))
+	d.HoldsReplicas(2, 11*time.Second) // a Lease that was renewed just before counts for 10 s
+	load.SetLoad(200)
+	d.HoldsReplicas(2, 6*time.Second)
+	bed.WaitFor(w, 20*time.Second, "the end", func() error {
+		return bed.Want("says why it ends", strings.Contains(first.Output(), "the lease was lost"), true)
+	})
+	d.WantWrites(0)
+
+	gateway.Heal()
+	second := start()
+	bed.WaitFor(w, 30*time.Second, "the new leader", func() error { return bed.Want("leads", second.Leads(), true) })
+	d.WaitReplicas(4, 20*time.Second)
+}
+
+// allowLease grants an installation with a name of its own a Lease and a checkpoint.
+func allowLease(w *world, name string) {
+	w.Helper()
+	lease := rbacv1.PolicyRule{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"gpuscaler-" + name}, Verbs: []string{"get", "update"}}
+	checkpoint := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "update"}}
+	for n := range 16 {
+		checkpoint.ResourceNames = append(checkpoint.ResourceNames, fmt.Sprintf("gpuscaler-%s-checkpoint-%d", name, n))
+	}
+	if err := stage.Cluster.Grant(w.Context(), install.Namespace, stage.ControllerUser, lease, checkpoint); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func unseenWrite(w *world) {
+	s := w.distant("max-replicas", "12")
+	s.gateway.Hold(deploymentWatches)
+	s.load.SetLoad(200)
+	s.d.WaitReplicas(4, 20*time.Second)
+	s.load.SetLoad(400)
+	s.d.HoldsReplicas(4, 4*time.Second)
+	s.d.WantWrites(1)
+	s.says("the last write is not in the cache yet")
+	s.gateway.Heal()
+	s.d.WaitReplicas(8, 20*time.Second)
+}
+
+func stuckWatch(w *world) {
+	s := w.distant()
+	s.gateway.Hold(deploymentWatches)
+	s.load.SetLoad(200)
+	s.d.WaitReplicas(4, 20*time.Second)
+	s.load.SetLoad(300)
+	s.d.WaitReplicas(6, 30*time.Second)
+	s.d.WantWrites(2)
+}
