@@ -18,7 +18,7 @@ var (
 	// ErrRefused: the server understood us and refused the query (other 4xx, or status "error").
 	ErrRefused = errors.New("query refused")
 	// ErrMalformed: the reply is no Prometheus answer that we could trust (HTML, a redirect, a wrong result type,
-	// broken JSON, more than the limit of bytes, native histograms).
+	// broken JSON, more than the limit of bytes or series, native histograms).
 	ErrMalformed = errors.New("malformed reply")
 	// ErrPartial: the server answered and warned that data is missing. Controllers report it as PartialData.
 	ErrPartial = errors.New("partial reply")

@@ -21,11 +21,11 @@ import (
 // program that believes them would follow.
 var ofReplies = []row{
 	{
-		3, "a reply without end", "it is given up at 300,000 series, nothing is lowered, and memory stays below 250 MiB",
+		3, "a reply without end", "it is given up at 300,000 series, nothing is lowered, and memory stays below 250 MiB with one signal",
 		anySize, floods("more than 300000 series", endless),
 	},
 	{
-		3, "a reply that gzip has made small", "its unpacked size counts: it is given up at 64 MiB, nothing is lowered, and memory stays below 250 MiB",
+		3, "a reply that gzip has made small", "its unpacked size counts: it is given up at 64 MiB, nothing is lowered, and memory stays below 250 MiB with one signal",
 		packedSize, floods("more than 67108864 bytes", bomb),
 	},
 	{
@@ -216,10 +216,10 @@ func floods(words string, flood func(w http.ResponseWriter, truth []byte) error)
 		}).start(s)
 		s.program = s.runs(s.ns, s.prometheus.URL(), "--interval", "25s")
 		bed.WaitFor(s, 40*time.Second, "the end of the flood", func() error { return bed.Want("floods that are over", over.Load() > 0, true) })
-		s.d.HoldsReplicas(4, 3*time.Second)
 		if peak := s.program.Peak(s); peak > 250<<20 {
 			s.Errorf("memory has been at %d MiB", peak>>20)
 		}
+		s.d.HoldsReplicas(4, 3*time.Second)
 		s.d.WaitTold(s.program, "NoData", words)
 	}
 }
