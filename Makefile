@@ -101,7 +101,7 @@ conformance: ## Compare every decision with the HorizontalPodAutoscaler's own co
 .PHONY: faults
 faults: ## Break what the program lives on, one thing after the other, and see that it keeps its promises
 	cd test && $(BEDTEST) -v -run 'TestFaults' ./faults
-	@sed -n '/^| #/,/^$$/p' test/faults/README.md
+	@grep '^|' test/faults/README.md
 
 .PHONY: mutate
 mutate: ## Take each rule of the policy, and each guard against a fault, away and see that its scenario or its fault notices

@@ -211,7 +211,7 @@ func table() string {
 	var text strings.Builder
 	text.WriteString("| # | what breaks | what is promised | without its guard |\n|---|---|---|---|\n")
 	for _, r := range sorted {
-		fmt.Fprintf(&text, "| %d | %s | %s | %s |\n", r.number, r.fault, r.promise, r.guard.Name)
+		fmt.Fprintf(&text, "| %d | %s%s | %s | %s |\n", r.number, strings.ToUpper(r.fault[:1]), r.fault[1:], r.promise, r.guard.Name)
 	}
 	return text.String()
 }
