@@ -39,7 +39,7 @@ var ofAPIServer = []row{
 	},
 	{
 		number: 23, fault: "The watch of the Deployments tells nothing any more and stays open",
-		promise: "no decision as long as the own last write has not been seen, and it says so",
+		promise: "no decision as long as the own last write has not been seen, and it says so, also by a metric",
 		guard: &mutant.Mutation{Name: "it decides before it has seen its own last write", Edits: []mutant.Edit{{
 			File: "controller/target.go", Old: `	case t.awaited != "" && now.Before(t.awaitedUntil):`, New: `	case mutant != N && t.awaited != "" && now.Before(t.awaitedUntil):`,
 		}}},
@@ -98,6 +98,14 @@ func (s *distant) says(words string) {
 			err = fmt.Errorf("it says %q", w.Message)
 		}
 		return err
+	})
+}
+
+// hasSeries waits until the program's metrics have that line.
+func (s *distant) hasSeries(line string) {
+	s.Helper()
+	bed.WaitFor(s, 10*time.Second, line, func() error {
+		return bed.Want("is there", strings.Contains(string(page(s.world, s.program)), "\n"+line+"\n"), true)
 	})
 }
 
@@ -175,8 +183,10 @@ func unseenWrite(w *world) {
 	s.d.HoldsReplicas(4, 4*time.Second)
 	s.d.WantWrites(1)
 	s.says("the last write is not in the cache yet")
+	s.hasSeries("gpuscaler_stale_workloads 1")
 	s.gateway.Heal()
 	s.d.WaitReplicas(8, 20*time.Second)
+	s.hasSeries("gpuscaler_stale_workloads 0")
 }
 
 func stuckWatch(w *world) {
