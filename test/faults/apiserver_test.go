@@ -113,7 +113,8 @@ func (s *distant) hasSeries(line string) {
 func awayWhilePaused(w *world) {
 	s := w.distant()
 	load := stage.NewLoad(100)
-	free := stage.Create(w, s.d.Namespace, "free", 2, stage.GPUAnnotations(), load)
+	// Its pods read nothing at first, and the program runs already.
+	free := stage.Create(w, s.d.Namespace, "free", 2, stage.GPUAnnotations("scale-down.select-policy", "disabled"), load)
 	free.WaitReason(s.program, "WithinTolerance")
 	s.gateway.Break(everything, bed.Refused)
 	s.gateway.Cut(everything)

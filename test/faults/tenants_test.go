@@ -303,7 +303,7 @@ func allBombs() map[string]bomb {
 		"nan":           {[]string{target, "NaN"}, []string{`"NaN" `, "a number above 0"}},
 		"eternal":       {[]string{"scale-down.stabilization", "9000000h"}, []string{"gpuscaler.io/scale-down.stabilization", `"9000000h" `}},
 		"contradictory": {[]string{"max-replicas", "2"}, []string{"gpuscaler.io/min-replicas", "is above max-replicas 2"}},
-		"unknown":       {[]string{"taget.gpu-utilization", "50"}, []string{"gpuscaler.io/taget.gpu-utilization", "is not a known key", "did you mean"}},
+		"unknown":       {[]string{"taget.gpu-utilization", "50"}, []string{"gpuscaler.io/taget.gpu-utilization", "is not a known key"}},
 		"policies":      {[]string{"scale-up.policies", strings.Repeat("1 pods/15s, ", 10_000) + "1 pods/15s"}, []string{"gpuscaler.io/scale-up.policies"}},
 		"steps":         {[]string{"steps.gpu-utilization", strings.Repeat(">1:+1, ", 10_000) + ">1:+1"}, []string{"gpuscaler.io/steps.gpu-utilization"}},
 		"replaced":      {[]string{"class", "a\uFFFD"}, []string{"gpuscaler.io/class", "is not a class"}},
