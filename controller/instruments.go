@@ -17,7 +17,7 @@ type instruments struct {
 	queryDuration, tickDuration prometheus.Histogram
 	missed, panics              prometheus.Counter
 	startup                     prometheus.Summary
-	leader                      prometheus.GaugeFunc
+	leader, stale               prometheus.GaugeFunc
 	workloads                   workloadCollector
 }
 
@@ -52,6 +52,9 @@ func newInstruments(c *Controller) *instruments {
 		leader: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "gpuscaler_leader", Help: "1 if this process decides, 0 if it stands by.",
 		}, func() float64 { return gauge(c.Leading()) }),
+		stale: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gpuscaler_stale_workloads", Help: "Workloads of which the API server has not shown the last write yet, or whose Deployments are not watched.",
+		}, func() float64 { return float64(c.Snapshot().Stale) }),
 		workloads: workloadCollector{c.Snapshot},
 	}
 	for _, r := range results {
@@ -75,7 +78,7 @@ const startupMemory = 6 * time.Hour
 // register makes the metrics known.
 func (m *instruments) register(r prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.decisions, m.writes, m.dropped, m.scrapes, m.queryDuration, m.tickDuration, m.missed, m.panics, m.startup, m.leader, m.workloads,
+		m.decisions, m.writes, m.dropped, m.scrapes, m.queryDuration, m.tickDuration, m.missed, m.panics, m.startup, m.leader, m.stale, m.workloads,
 	} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)

@@ -16,6 +16,9 @@ type Snapshot struct {
 	Workloads []Workload
 	// GPUs are those of the nodes.
 	GPUs GPUs
+	// Stale counts the workloads of which the API server has not shown what there surely is to be seen: the last write, or, where their
+	// Deployments are not watched, anything.
+	Stale int
 }
 
 // Workload is one target in a Snapshot.

@@ -21,16 +21,20 @@ func TestNothingIsWrittenUnwatched(t *testing.T) {
 	b.watches.deployments[0].synced.Store(true)
 	b.watches.sources[0].problem = func() error { return problem }
 	problem = errors.New("connection refused")
-	if w := b.tick(0).Find("ns", "a"); !strings.Contains(w.Message(), "watching Deployments of all namespaces fails: connection refused") {
+	s := b.tick(0)
+	if w := s.Find("ns", "a"); !strings.Contains(w.Message(), "watching Deployments of all namespaces fails: connection refused") {
 		t.Errorf("unwatched it says %q", w.Message())
+	}
+	if s.Stale != 1 {
+		t.Errorf("%d stale workloads, want 1", s.Stale)
 	}
 	problem = nil
 	if w := b.tick(1).Find("ns", "a"); !strings.Contains(w.Message(), "only just been watched again") {
 		t.Errorf("watched again it says %q", w.Message())
 	}
 	b.want()
-	if w := b.tick(2).Find("ns", "a"); w.WriteProblem != "" {
-		t.Errorf("a tick later it says %q", w.WriteProblem)
+	if s = b.tick(2); s.Find("ns", "a").WriteProblem != "" || s.Stale != 0 {
+		t.Errorf("a tick later it says %q, and %d are stale", s.Find("ns", "a").WriteProblem, s.Stale)
 	}
 	b.want("a 2->4")
 }

@@ -320,6 +320,9 @@ func (p *pass) publish() *Snapshot {
 	s := &Snapshot{Time: p.now, Workloads: make([]Workload, len(p.targets)), GPUs: p.ledger.gpus()}
 	for i, t := range p.targets {
 		p.tell(t)
+		if t.outdated != "" || t.awaited != "" {
+			s.Stale++
+		}
 		s.Workloads[i] = Workload{
 			Namespace: t.seen.namespace, Name: t.seen.name, UID: t.seen.uid,
 			Spec: t.spec, Problems: t.problems, Decision: t.decision, State: t.state, Note: t.note, WriteProblem: cmp.Or(t.outdated, t.writeProblem),

@@ -121,6 +121,24 @@ func TestGatewaySpoilsSingleRequests(t *testing.T) {
 	}
 }
 
+// waitTold waits until a watch tells that a ConfigMap was made.
+func waitTold(t *testing.T, w watch.Interface, name string) {
+	t.Helper()
+	for {
+		select {
+		case e, ok := <-w.ResultChan():
+			if !ok {
+				t.Fatalf("the watch ends before it tells of %s", name)
+			}
+			if c, ok := e.Object.(*corev1.ConfigMap); ok && e.Type == watch.Added && c.Name == name {
+				return
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("the watch does not tell of %s", name)
+		}
+	}
+}
+
 // A watch that is held stays open and tells nothing until it is held no more; one that is cut ends.
 func TestGatewayHoldsAndCutsWatches(t *testing.T) {
 	gateway, client, ns := gatewayed(t)
@@ -129,39 +147,23 @@ func TestGatewayHoldsAndCutsWatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Stop()
-	tells := func(name string) {
+	create := func(name string) {
 		t.Helper()
 		if _, err := shared.Client().CoreV1().ConfigMaps(ns).Create(t.Context(), configMap(name), metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wait := func(name string) {
-		t.Helper()
-		for {
-			select {
-			case e, ok := <-w.ResultChan():
-				if !ok {
-					t.Fatalf("the watch ends before it tells of %s", name)
-				}
-				if c, ok := e.Object.(*corev1.ConfigMap); ok && e.Type == watch.Added && c.Name == name {
-					return
-				}
-			case <-time.After(5 * time.Second):
-				t.Fatalf("the watch does not tell of %s", name)
-			}
-		}
-	}
-	tells("first")
-	wait("first")
+	create("first")
+	waitTold(t, w, "first")
 	gateway.Hold(ofConfigMaps("watch"))
-	tells("second")
+	create("second")
 	select {
 	case e, ok := <-w.ResultChan():
 		t.Fatalf("held: %v, %t", e, ok)
 	case <-time.After(500 * time.Millisecond):
 	}
 	gateway.Heal()
-	wait("second")
+	waitTold(t, w, "second")
 	gateway.Cut(ofConfigMaps("watch"))
 	select {
 	case e, ok := <-w.ResultChan():

@@ -22,7 +22,7 @@ func TestPrometheusIsFound(t *testing.T) {
 	ns := stage.Namespace(t, "readonly")
 	d := stage.Create(t, ns, "vision", 2, stage.GPUAnnotations(), stage.NewLoad(200))
 	stage.Sampled(t, p, `count(DCGM_FI_DEV_GPU_UTIL{exported_namespace="`+ns+`"} >= 100)`, 2)
-	dry := stage.Start(t, stage.Cluster.Viewer, "run", "--dry-run", "--interval", "1s", "-n", ns, "--watch-namespace", ns, "--prometheus-url", "auto")
+	dry := stage.Start(t, stage.Cluster.Viewer, "run", "--dry-run", "--interval", "5s", "-n", ns, "--watch-namespace", ns, "--prometheus-url", "auto")
 	bed.WaitFor(t, 20*time.Second, "the table", func() error {
 		return bed.Want("shows the workload", strings.Contains(dry.Output(), "vision"), true)
 	})

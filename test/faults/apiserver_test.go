@@ -39,7 +39,7 @@ var ofAPIServer = []row{
 	},
 	{
 		number: 23, fault: "The watch of the Deployments tells nothing any more and stays open",
-		promise: "no decision as long as the own last write has not been seen, and it says so",
+		promise: "no decision as long as the own last write has not been seen, and it says so, also by a metric",
 		guard: &mutant.Mutation{Name: "it decides before it has seen its own last write", Edits: []mutant.Edit{{
 			File: "controller/target.go", Old: `	case t.awaited != "" && now.Before(t.awaitedUntil):`, New: `	case mutant != N && t.awaited != "" && now.Before(t.awaitedUntil):`,
 		}}},
@@ -101,11 +101,20 @@ func (s *distant) says(words string) {
 	})
 }
 
+// hasSeries waits until the program's metrics have that line.
+func (s *distant) hasSeries(line string) {
+	s.Helper()
+	bed.WaitFor(s, 10*time.Second, line, func() error {
+		return bed.Want("is there", strings.Contains(string(page(s.world, s.program)), "\n"+line+"\n"), true)
+	})
+}
+
 // The way back is open to writes before it is to watches: what has happened meanwhile is not known yet.
 func awayWhilePaused(w *world) {
 	s := w.distant()
 	load := stage.NewLoad(100)
-	free := stage.Create(w, s.d.Namespace, "free", 2, stage.GPUAnnotations(), load)
+	// Its pods read nothing at first, and the program runs already.
+	free := stage.Create(w, s.d.Namespace, "free", 2, stage.GPUAnnotations("scale-down.select-policy", "disabled"), load)
 	free.WaitReason(s.program, "WithinTolerance")
 	s.gateway.Break(everything, bed.Refused)
 	s.gateway.Cut(everything)
@@ -175,8 +184,10 @@ func unseenWrite(w *world) {
 	s.d.HoldsReplicas(4, 4*time.Second)
 	s.d.WantWrites(1)
 	s.says("the last write is not in the cache yet")
+	s.hasSeries("gpuscaler_stale_workloads 1")
 	s.gateway.Heal()
 	s.d.WaitReplicas(8, 20*time.Second)
+	s.hasSeries("gpuscaler_stale_workloads 0")
 }
 
 func stuckWatch(w *world) {
