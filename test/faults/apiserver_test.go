@@ -89,18 +89,6 @@ func (w *world) distant(annotations ...string) *distant {
 	return s
 }
 
-// says waits until the program tells that of the Deployment.
-func (s *distant) says(words string) {
-	s.Helper()
-	bed.WaitFor(s, 20*time.Second, fmt.Sprintf("the words %q", words), func() error {
-		w, err := s.program.Workload(s.d.Namespace, s.d.Name)
-		if err == nil && !strings.Contains(w.Message, words) {
-			err = fmt.Errorf("it says %q", w.Message)
-		}
-		return err
-	})
-}
-
 // hasSeries waits until the program's metrics have that line.
 func (s *distant) hasSeries(line string) {
 	s.Helper()
@@ -118,7 +106,7 @@ func awayWhilePaused(w *world) {
 	free.WaitReason(s.program, "WithinTolerance")
 	s.gateway.Break(everything, bed.Refused)
 	s.gateway.Cut(everything)
-	s.says("watching Deployments")
+	s.d.WaitSays(s.program, "watching Deployments")
 	s.load.SetLoad(200)
 	load.SetLoad(200)
 	s.d.Annotate("paused", "true")
@@ -183,7 +171,7 @@ func unseenWrite(w *world) {
 	s.load.SetLoad(400)
 	s.d.HoldsReplicas(4, 4*time.Second)
 	s.d.WantWrites(1)
-	s.says("the last write is not in the cache yet")
+	s.d.WaitSays(s.program, "the last write is not in the cache yet")
 	s.hasSeries("gpuscaler_stale_workloads 1")
 	s.gateway.Heal()
 	s.d.WaitReplicas(8, 20*time.Second)

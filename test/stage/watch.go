@@ -86,6 +86,18 @@ func (d Deployment) WaitTold(p *Process, reason string, words ...string) {
 	})
 }
 
+// WaitSays waits until the program's message about the workload has those words.
+func (d Deployment) WaitSays(p *Process, words string) {
+	d.T.Helper()
+	bed.WaitFor(d.T, 30*time.Second, fmt.Sprintf("the words %q about %s", words, d.Name), func() error {
+		w, err := p.Workload(d.Namespace, d.Name)
+		if err == nil && !strings.Contains(w.Message, words) {
+			err = fmt.Errorf("the message is %q", w.Message)
+		}
+		return err
+	})
+}
+
 // WaitEvent waits for an Event on the Deployment that says all those words.
 func (d Deployment) WaitEvent(reason string, words ...string) {
 	d.T.Helper()
