@@ -47,7 +47,7 @@ type checkpointHeader struct {
 
 // kept is a target in a checkpoint.
 type kept struct {
-	Remembered
+	*Remembered
 	// changed is the time of the tick in which it last was another.
 	changed time.Time
 }
@@ -62,7 +62,7 @@ func encodeShard(at time.Time, targets []kept) (body []byte, leftOut int, why er
 	})
 	lines := make([][]byte, 0, len(list))
 	for i := range list {
-		line, err := encodeTarget(&list[i].Remembered)
+		line, err := encodeTarget(list[i].Remembered)
 		if err != nil {
 			why = err
 			continue

@@ -85,7 +85,8 @@ func (k *checkpoints) run(ctx context.Context, now func() Memory) {
 // pass writes the shards in which something changed.
 func (k *checkpoints) pass(ctx context.Context, m Memory) {
 	var lists [shardCount][]kept
-	for _, r := range m.Targets {
+	for i := range m.Targets {
+		r := &m.Targets[i]
 		n := shardOf(r.UID)
 		lists[n] = append(lists[n], kept{r, m.Time})
 	}
@@ -191,8 +192,8 @@ func (k *checkpoints) read(ctx context.Context) []Memory {
 			s := &k.shards[n]
 			memories[n], s.version, problems[n] = k.readShard(patient, n)
 			s.dirty = problems[n] != nil
-			for _, r := range memories[n].Targets {
-				s.targets = append(s.targets, kept{r, memories[n].Time})
+			for i := range memories[n].Targets {
+				s.targets = append(s.targets, kept{&memories[n].Targets[i], memories[n].Time})
 			}
 		})
 	}
