@@ -25,7 +25,7 @@ func gatherRows(t *testing.T, signal policy.Signal, rows []row) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGatherer(spec, 0)
+	g := newGatherer(spec)
 	for _, r := range rows {
 		var labels labelSet
 		labels[fieldNamespace], labels[fieldPod] = r.ns, r.pod
