@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/install"
@@ -38,6 +39,9 @@ func newStage(ctx context.Context, o *options, deployments int) (s *stage, err e
 	if s.kubeconfig, _, err = install.Rights(ctx, s.bed, o.rights); err != nil {
 		return s, err
 	}
+	if err = asInCluster(s.kubeconfig); err != nil {
+		return s, err
+	}
 	if s.cluster, err = newCluster(deployments); err != nil {
 		return s, err
 	}
@@ -51,6 +55,18 @@ func newStage(ctx context.Context, o *options, deployments int) (s *stage, err e
 	}
 	s.exporters.set(0, deployments, restLoad)
 	return s, nil
+}
+
+// asInCluster has replies of the API server not compressed, as the program wants it by itself in a cluster.
+func asInCluster(kubeconfig string) error {
+	config, err := clientcmd.LoadFromFile(kubeconfig)
+	if err != nil {
+		return err
+	}
+	for _, c := range config.Clusters {
+		c.DisableCompression = true
+	}
+	return clientcmd.WriteToFile(*config, kubeconfig)
 }
 
 // settle puts everything back to where it was at first: loads, replicas, and what the program has written down. The program must not run.
