@@ -184,7 +184,8 @@ func TestSameState(t *testing.T) {
 	} {
 		now := base()
 		tt.change(&now)
-		if got := sameState(base(), now); got != tt.same {
+		old := base()
+		if got := sameState(&old, &now, &policy.State{}); got != tt.same {
 			t.Errorf("%s: same is %v, want %v", name, got, tt.same)
 		}
 	}

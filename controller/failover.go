@@ -67,7 +67,7 @@ func (c *Controller) keepLast(ctx context.Context) {
 	c.settle(c.ticked)
 	m := Memory{Time: c.ticked}
 	for _, t := range c.targets {
-		m.Targets = append(m.Targets, Remembered{t.seen.namespace, t.seen.name, t.seen.uid, t.state, t.valid})
+		m.Targets = append(m.Targets, Remembered{t.seen.namespace, t.seen.name, t.seen.uid, *t.state, t.valid})
 	}
 	c.checkpoints.pass(ctx, m)
 	if err := ctx.Err(); err != nil {

@@ -72,10 +72,10 @@ type history struct {
 	trace trace
 }
 
-// stretch is a Record as it is kept.
+// stretch is a Record as it is kept. The latest one shares its decision with the Snapshot, and the State with the one before.
 type stretch struct {
 	input    *input // nil if there was no room for it
-	decision policy.Decision
+	decision *policy.Decision
 	last     time.Time
 	ticks    int
 }
@@ -83,7 +83,7 @@ type stretch struct {
 // input is what a decision was made from. Pods are kept as the cache has them: they are shared, and never change.
 type input struct {
 	spec   *policy.Spec // nil if nothing was seen
-	before policy.State
+	before *policy.State
 	seen   policy.Observation // without its Pods
 	pods   []*pod
 }
@@ -101,7 +101,7 @@ func (s *stretch) fill(t *target, before *policy.State, seen *policy.Observation
 	withoutPods := *seen
 	withoutPods.Pods = nil
 	withoutPods.CloneInto(&s.input.seen)
-	s.input.before, s.input.pods = *before, append(s.input.pods[:0], pods...)
+	s.input.before, s.input.pods = before, append(s.input.pods[:0], pods...)
 }
 
 // record renders a stretch. It shares nothing that is written over later.
@@ -111,7 +111,7 @@ func (s *stretch) record() Record {
 	if from == nil || from.spec == nil {
 		return r
 	}
-	r.Input = &policy.Input{Time: s.decision.Time, Spec: *from.spec, State: from.before, Seen: from.seen.Clone()}
+	r.Input = &policy.Input{Time: s.decision.Time, Spec: *from.spec, State: *from.before, Seen: from.seen.Clone()}
 	r.Input.Seen.Pods = make([]policy.Pod, len(from.pods))
 	for i, p := range from.pods {
 		r.Input.Seen.Pods[i] = p.seen()
@@ -121,7 +121,7 @@ func (s *stretch) record() Record {
 
 // size is about how many bytes a stretch takes.
 func (s *stretch) size() int {
-	return int(unsafe.Sizeof(*s)) + len(s.decision.Signals)*int(unsafe.Sizeof(policy.SignalDecision{})) + s.input.size()
+	return int(unsafe.Sizeof(*s)+unsafe.Sizeof(*s.decision)) + len(s.decision.Signals)*int(unsafe.Sizeof(policy.SignalDecision{})) + s.input.size()
 }
 
 // size is about how many bytes it takes. The slices of a State are mostly shared with those of the decision before.
@@ -129,9 +129,12 @@ func (from *input) size() int {
 	if from == nil {
 		return 0
 	}
-	n := int(unsafe.Sizeof(*from)) + len(from.pods)*int(unsafe.Sizeof(from.pods[0]))
+	n := int(unsafe.Sizeof(*from)+unsafe.Sizeof(policy.State{})) + len(from.pods)*int(unsafe.Sizeof(from.pods[0]))
 	for i := range from.seen.Readings {
 		n += int(unsafe.Sizeof(policy.Reading{})) + len(from.seen.Readings[i].Samples)*int(unsafe.Sizeof(policy.Sample{}))
+	}
+	if from.before == nil {
+		return n
 	}
 	return n + (len(from.before.Past)+len(from.before.Events)+len(from.before.Served))*int(unsafe.Sizeof(policy.Recommendation{}))
 }
@@ -141,7 +144,7 @@ func (h *history) note(t *target, before *policy.State, seen *policy.Observation
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.latest.fill(t, before, seen, pods)
-	if n := len(h.stretches); n > 0 && sameDecision(&h.stretches[n-1].decision, &t.decision) {
+	if n := len(h.stretches); n > 0 && sameDecision(h.stretches[n-1].decision, t.decision) {
 		h.stretches[n-1].last = h.latest.last
 		h.stretches[n-1].ticks++
 	} else {

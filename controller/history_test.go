@@ -73,7 +73,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	var h history
 	const share = 20_000
 	for i := range 1000 {
-		target.decision = policy.Decision{Time: noon.Add(time.Duration(i) * time.Second), Current: i}
+		target.decision = &policy.Decision{Time: noon.Add(time.Duration(i) * time.Second), Current: i}
 		h.note(target, &policy.State{}, &policy.Observation{}, nil, share)
 	}
 	n := len(h.stretches)
@@ -117,7 +117,7 @@ func TestTraceWidens(t *testing.T) {
 		{{Signal: policy.QueueDepth, Value: 3, Target: 2, Sampled: 1}},
 		{{Signal: policy.KVCache, Value: 70, Target: 80, Sampled: 1}, {Signal: policy.QueueDepth, Target: 2}},
 	} {
-		target.decision = policy.Decision{Time: noon.Add(time.Duration(i) * time.Minute), Current: 70000, Signals: signals}
+		target.decision = &policy.Decision{Time: noon.Add(time.Duration(i) * time.Minute), Current: 70000, Signals: signals}
 		h.trace.add(target, 5*time.Second, 1)
 	}
 	rows := (&Workload{history: &h}).Rows()

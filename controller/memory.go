@@ -30,7 +30,7 @@ func MemoryOf(s *Snapshot) Memory {
 	m := Memory{Time: s.Time, Targets: make([]Remembered, len(s.Workloads))}
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
-		m.Targets[i] = Remembered{w.Namespace, w.Name, w.UID, w.State, w.valid}
+		m.Targets[i] = Remembered{w.Namespace, w.Name, w.UID, *w.State, w.valid}
 	}
 	return m
 }
@@ -50,10 +50,10 @@ func (c *Controller) Recall(m Memory) (unknown int) {
 			unknown++
 			continue
 		}
-		t.state = r.State
+		t.remembers(r.State)
 		t.recall(r.Annotations, t.seen.annotations, c.parse)
 		if len(t.problems) == 0 && len(r.Annotations) > 0 && !sameAnnotations(r.Annotations, t.seen.annotations) {
-			t.state = t.state.Edited()
+			t.remembers(t.state.Edited())
 		}
 	}
 	return unknown
