@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gpuscaler/gpuscaler/policy"
 )
 
 // checkpointVersion is that of the format. A reader takes its own and older ones; fields that it does not know it leaves out, and
@@ -133,6 +135,9 @@ func decodeShard(body []byte) (Memory, error) {
 			return Memory{}, fmt.Errorf("target %d has no uid", len(m.Targets)+1)
 		case len(m.Targets) == maxShardTargets:
 			return Memory{}, fmt.Errorf("more than %d targets", maxShardTargets)
+		}
+		if r.State == nil {
+			r.State = &policy.State{}
 		}
 		m.Targets = append(m.Targets, r)
 	}

@@ -47,7 +47,7 @@ func randomKept(r *rand.Rand, n int) kept {
 	for i := range raw {
 		raw[i] = byte(r.UintN(256))
 	}
-	k := kept{&Remembered{Namespace: fmt.Sprintf("team-%d", r.IntN(9)), Name: fmt.Sprintf("model-%d", n), UID: types.UID(hex.EncodeToString(raw))}, at()}
+	k := kept{&Remembered{Namespace: fmt.Sprintf("team-%d", r.IntN(9)), Name: fmt.Sprintf("model-%d", n), UID: types.UID(hex.EncodeToString(raw)), State: &policy.State{}}, at()}
 	for range r.IntN(100) {
 		k.State.Past = append(k.State.Past, policy.Recommendation{Replicas: r.IntN(100), Time: at()})
 	}
@@ -211,7 +211,8 @@ func FuzzCheckpoint(f *testing.F) {
 		}
 		var list []kept
 		for _, r := range m.Targets {
-			r.State = continued(r.State, noon)
+			state := continued(*r.State, noon)
+			r.State = &state
 			list = append(list, kept{Remembered: &r})
 		}
 		again, leftOut, why := encodeShard(m.Time, list)

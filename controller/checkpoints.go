@@ -115,7 +115,7 @@ func (s *shard) take(targets []kept) {
 	var scratch policy.State
 	for i := range targets {
 		now := &targets[i]
-		if old := before[now.UID]; old != nil && sameAnnotations(old.Annotations, now.Annotations) && sameState(&old.State, &now.State, &scratch) {
+		if old := before[now.UID]; old != nil && sameAnnotations(old.Annotations, now.Annotations) && sameState(old.State, now.State, &scratch) {
 			now.changed = old.changed
 		} else {
 			s.dirty = true

@@ -24,7 +24,8 @@ func (c *Controller) takeUp(ctx context.Context) {
 			until = now
 		}
 		for _, r := range m.Targets {
-			r.State = continued(r.State, until)
+			state := continued(*r.State, until)
+			r.State = &state
 			all.Targets = append(all.Targets, r)
 		}
 	}
@@ -67,7 +68,7 @@ func (c *Controller) keepLast(ctx context.Context) {
 	c.settle(c.ticked)
 	m := Memory{Time: c.ticked}
 	for _, t := range c.targets {
-		m.Targets = append(m.Targets, Remembered{t.seen.namespace, t.seen.name, t.seen.uid, *t.state, t.valid})
+		m.Targets = append(m.Targets, Remembered{t.seen.namespace, t.seen.name, t.seen.uid, t.state, t.valid})
 	}
 	c.checkpoints.pass(ctx, m)
 	if err := ctx.Err(); err != nil {

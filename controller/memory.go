@@ -17,10 +17,10 @@ type Memory struct {
 
 // Remembered is what is remembered of one target.
 type Remembered struct {
-	Namespace string       `json:"namespace"`
-	Name      string       `json:"name"`
-	UID       types.UID    `json:"uid"`
-	State     policy.State `json:"state"`
+	Namespace string        `json:"namespace"`
+	Name      string        `json:"name"`
+	UID       types.UID     `json:"uid"`
+	State     *policy.State `json:"state"` // shared, never changed
 	// Annotations are the last valid ones, ours alone.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
@@ -30,7 +30,7 @@ func MemoryOf(s *Snapshot) Memory {
 	m := Memory{Time: s.Time, Targets: make([]Remembered, len(s.Workloads))}
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
-		m.Targets[i] = Remembered{w.Namespace, w.Name, w.UID, *w.State, w.valid}
+		m.Targets[i] = Remembered{w.Namespace, w.Name, w.UID, w.State, w.valid}
 	}
 	return m
 }
@@ -50,7 +50,9 @@ func (c *Controller) Recall(m Memory) (unknown int) {
 			unknown++
 			continue
 		}
-		t.remembers(r.State)
+		if t.state = r.State; t.state == nil {
+			t.state = &policy.State{}
+		}
 		t.recall(r.Annotations, t.seen.annotations, c.parse)
 		if len(t.problems) == 0 && len(r.Annotations) > 0 && !sameAnnotations(r.Annotations, t.seen.annotations) {
 			t.remembers(t.state.Edited())

@@ -19,7 +19,7 @@ import (
 // options say what is measured.
 type options struct {
 	sizes, steps                         []int
-	ticks                                int
+	ticks, fast                          int
 	interval, scrape                     time.Duration // at rest
 	stepInterval, stepScrape             time.Duration
 	program, rights, csvFile, readmeFile string
@@ -37,11 +37,12 @@ func main() {
 	}
 	sizes := flag.String("sizes", "100,1000,5000,10000", "numbers of Deployments")
 	steps := flag.String("steps", "1,10,100", "shares of the Deployments whose load steps up, in percent; empty for none")
-	flag.IntVar(&o.ticks, "ticks", 20, "how many ticks are measured at rest")
+	flag.IntVar(&o.ticks, "ticks", 20, "how many ticks are measured at rest, and half as many with the metrics told after each")
 	flag.DurationVar(&o.interval, "interval", 5*time.Second, "time between two ticks at rest")
 	flag.DurationVar(&o.scrape, "scrape", 15*time.Second, "time between two scrapes of Prometheus at rest")
 	flag.DurationVar(&o.stepInterval, "step-interval", time.Second, "time between two ticks when the load steps up")
 	flag.DurationVar(&o.stepScrape, "step-scrape", time.Second, "time between two scrapes when the load steps up")
+	flag.IntVar(&o.fast, "fast", 1000, "up to how many Deployments that is so; with more a step is measured at -interval, scrapes too")
 	flag.StringVar(&o.program, "program", "../bin/gpuscaler", "the program to measure")
 	flag.StringVar(&o.rights, "rights", "../deploy/rbac", "the folder of the manifests that grant its rights")
 	flag.StringVar(&o.csvFile, "csv", "", "file for all single numbers; empty for none")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -78,18 +79,25 @@ func (p *process) cpu() (time.Duration, error) {
 	return sum, nil
 }
 
-// memory is how much of it is in RAM now and was at most since its start or the last forgetPeak, in bytes.
-func (p *process) memory() (now, peak int64, err error) {
+// resident is how much of its memory is in RAM, in bytes.
+func (p *process) resident() (int64, error) { return p.status("VmRSS") }
+
+// peak is the most that was since its start or the last call, in bytes.
+func (p *process) peak() (int64, error) {
+	most, err := p.status("VmHWM")
+	if err != nil {
+		return 0, err
+	}
+	return most, os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte("5"), 0)
+}
+
+// status is a size in /proc/PID/status, in bytes.
+func (p *process) status(name string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	now, err = statusKB(string(text), "VmRSS")
-	if err != nil {
-		return 0, 0, err
-	}
-	peak, err = statusKB(string(text), "VmHWM")
-	return now, peak, err
+	return statusKB(string(text), name)
 }
 
 // statusKB takes a size out of /proc/PID/status, in bytes.
@@ -101,11 +109,6 @@ func statusKB(status, name string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("no %s in /proc/PID/status", name)
-}
-
-// forgetPeak lets the peak of its memory begin anew.
-func (p *process) forgetPeak() error {
-	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte("5"), 0)
 }
 
 // get fetches a page that must answer 200.
@@ -136,26 +139,20 @@ func open(ctx context.Context, url string) (io.ReadCloser, error) {
 	return response.Body, nil
 }
 
-// metricsOf reads some metrics without labels from a page of many others.
+// metricsOf reads some series, named with their labels, from a page of many others. A counter that has not counted yet is not there.
 func metricsOf(page io.Reader, names ...string) (map[string]float64, error) {
 	found := map[string]float64{}
 	lines := bufio.NewScanner(page)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), " ")
-		for _, wanted := range names {
-			if name == wanted {
-				v, err := strconv.ParseFloat(value, 64)
-				if err != nil {
-					return nil, fmt.Errorf("reading %s: %w", name, err)
-				}
-				found[name] = v
-			}
+		if !slices.Contains(names, name) {
+			continue
 		}
-	}
-	for _, wanted := range names {
-		if _, ok := found[wanted]; !ok && lines.Err() == nil {
-			return nil, fmt.Errorf("the program tells no %s", wanted)
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}
+		found[name] = v
 	}
 	return found, lines.Err()
 }

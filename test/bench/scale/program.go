@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -48,22 +49,23 @@ func (s *stage) startProgram(ctx context.Context, prometheus string, interval ti
 }
 
 // maxStart is how long the first decision is waited for.
-const maxStart = 3 * time.Minute
+const maxStart = 5 * time.Minute
 
-// firstDecision waits until the program has decided about a Deployment and returns how long after its start that was.
+// firstDecision waits until the program has decided about a Deployment, with its pods and what they read, and returns how long after its
+// start that was.
 func (p *program) firstDecision(ctx context.Context, d int) (time.Duration, error) {
 	url := fmt.Sprintf("http://%s/api/v1/workloads/%s/%s", p.listen, namespaceName(d), deploymentName(d))
 	for {
-		body, err := open(ctx, url)
-		if err == nil {
-			return time.Since(p.started), body.Close()
+		decided, err := decided(ctx, url)
+		if decided {
+			return time.Since(p.started), nil
 		}
 		select {
 		case <-p.ended:
 			return 0, fmt.Errorf("the program has ended: %w\n%s", errors.Join(p.err, err), p.tail())
 		case <-ctx.Done():
 			return 0, ctx.Err()
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Since(p.started) > maxStart {
 			return 0, fmt.Errorf("no decision within %v: %w\n%s", maxStart, err, p.tail())
@@ -71,9 +73,30 @@ func (p *program) firstDecision(ctx context.Context, d int) (time.Duration, erro
 	}
 }
 
+// decided reports whether a workload's page tells of a decision with data.
+func decided(ctx context.Context, url string) (bool, error) {
+	text, err := get(ctx, url)
+	if err != nil {
+		return false, err
+	}
+	var w struct {
+		Reason string
+		Pods   struct{ Ready int }
+	}
+	if err := json.Unmarshal(text, &w); err != nil {
+		return false, err
+	}
+	if w.Reason != "WithinTolerance" || w.Pods.Ready != podsEach {
+		return false, fmt.Errorf("it tells %q of %d ready pods", w.Reason, w.Pods.Ready)
+	}
+	return true, nil
+}
+
 // ticks is what the program tells of its ticks.
 type ticks struct {
 	count, missed int
+	// blind are decisions that were made without data.
+	blind int
 	// sum is how long all of them took.
 	sum time.Duration
 }
@@ -85,9 +108,15 @@ func (p *program) ticks(ctx context.Context) (ticks, error) {
 		return ticks{}, err
 	}
 	defer func() { _ = page.Close() }()
-	const count, sum, missed = "gpuscaler_tick_duration_seconds_count", "gpuscaler_tick_duration_seconds_sum", "gpuscaler_ticks_missed_total"
-	found, err := metricsOf(page, count, sum, missed)
-	return ticks{int(found[count]), int(found[missed]), time.Duration(found[sum] * float64(time.Second))}, err
+	const (
+		count, sum = "gpuscaler_tick_duration_seconds_count", "gpuscaler_tick_duration_seconds_sum"
+		missed     = "gpuscaler_ticks_missed_total"
+		blind      = `gpuscaler_decisions_total{reason="NoData"}`
+	)
+	found, err := metricsOf(page, count, sum, missed, blind)
+	return ticks{
+		count: int(found[count]), missed: int(found[missed]), blind: int(found[blind]), sum: time.Duration(found[sum] * float64(time.Second)),
+	}, err
 }
 
 // tail is the end of what the program has printed.

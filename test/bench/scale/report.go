@@ -43,11 +43,11 @@ func quantile[T cmp.Ordered](sorted []T, q float64) (v T) {
 	return sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
 }
 
-// of sorts what is taken out of the ticks, without zeros.
-func (r *rest) of(take func(*tick) time.Duration) []time.Duration {
+// sorted sorts what is taken out of some ticks, without zeros.
+func sorted(ticks []tick, take func(*tick) time.Duration) []time.Duration {
 	var list []time.Duration
-	for i := range r.ticks {
-		if v := take(&r.ticks[i]); v > 0 {
+	for i := range ticks {
+		if v := take(&ticks[i]); v > 0 {
 			list = append(list, v)
 		}
 	}
@@ -55,12 +55,12 @@ func (r *rest) of(take func(*tick) time.Duration) []time.Duration {
 	return list
 }
 
-// memory is the most that was resident after a tick.
-func (r *rest) memory() (most int64) {
-	for i := range r.ticks {
-		most = max(most, r.ticks[i].memory)
+// most is the most memory that was resident after one of some ticks.
+func most(ticks []tick) (bytes int64) {
+	for i := range ticks {
+		bytes = max(bytes, ticks[i].memory)
 	}
-	return most
+	return bytes
 }
 
 // row is one line of the table: what it shows, and its text for each size.
@@ -71,23 +71,21 @@ type row struct {
 
 // rows are the lines of the table.
 func (r *report) rows() []row {
-	cpu := func(t *tick) time.Duration { return t.cpu }
-	wall := func(t *tick) time.Duration { return t.wall }
-	tell := func(t *tick) time.Duration { return t.tell }
 	rows := []row{
 		{"pods", func(s *size) string { return thousands(s.deployments * podsEach) }},
-		{"tick: CPU p50 / p99", func(s *size) string { return both(s.rest.of(cpu)) }},
-		{"tick: wall time p50 / p99", func(s *size) string { return both(s.rest.of(wall)) }},
-		{"CPU of a core at that interval", func(s *size) string { return s.rest.core(cpu) }},
-		{"telling its metrics once: CPU p50", func(s *size) string { return milliseconds(quantile(s.rest.of(tell), 0.5)) }},
-		{"memory (RSS) after a tick, most", func(s *size) string { return mebibytes(s.rest.memory()) }},
-		{"memory at any time at rest, most", func(s *size) string { return mebibytes(s.rest.peak) }},
+		{"tick: CPU p50 / p99", func(s *size) string { return both(sorted(s.rest.ticks, cpuOf)) }},
+		{"tick: wall time p50 / p99", func(s *size) string { return both(sorted(s.rest.told, wallOf)) }},
+		{"CPU of a core at that interval", func(s *size) string { return s.rest.core() }},
+		{"telling its metrics once: CPU p50", func(s *size) string { return milliseconds(quantile(sorted(s.rest.told, tellOf), 0.5)) }},
+		{"memory (RSS) after a tick, most", func(s *size) string { return mebibytes(most(s.rest.ticks)) }},
+		{"memory at any time, most", func(s *size) string { return mebibytes(s.rest.peak) }},
+		{"the same with its metrics told after each tick", func(s *size) string { return mebibytes(s.rest.toldPeak) }},
 		{"memory at the start, most", func(s *size) string { return mebibytes(s.rest.startPeak) }},
 		{"start of the process to first decision", func(s *size) string { return seconds(s.firstDecision()) }},
 		{"queries to Prometheus per tick", func(s *size) string { return fmt.Sprintf("%.2f", float64(s.rest.queries)/float64(len(s.rest.ticks))) }},
 		{"API requests per minute: lease", func(s *size) string { return perMinute(s.rest, s.rest.all()-s.rest.beside()) }},
 		{"API requests per minute: all others", func(s *size) string { return perMinute(s.rest, s.rest.beside()) }},
-		{"ticks missed", func(s *size) string { return strconv.Itoa(s.rest.missed) }},
+		{"ticks missed, decisions without data", func(s *size) string { return fmt.Sprintf("%d, %s", s.rest.missed, thousands(s.rest.blind)) }},
 	}
 	if len(r.sizes) == 0 {
 		return rows
@@ -104,17 +102,22 @@ func (s *step) String() string {
 	if n := s.deployments - len(s.reactions); n > 0 {
 		text += fmt.Sprintf(", %s not", thousands(n))
 	}
-	if s.missed > 0 {
-		text += fmt.Sprintf(" (%d ticks missed)", s.missed)
+	if s.missed+s.blind > 0 {
+		text += fmt.Sprintf(" (%d ticks missed, %s decisions without data)", s.missed, thousands(s.blind))
 	}
 	return text
 }
 
-// core is the share of a core that the mean of something per interval takes.
-func (r *rest) core(take func(*tick) time.Duration) string {
+// What is taken out of a tick.
+func cpuOf(t *tick) time.Duration  { return t.cpu }
+func wallOf(t *tick) time.Duration { return t.wall }
+func tellOf(t *tick) time.Duration { return t.tell }
+
+// core is the share of a core that the program takes.
+func (r *rest) core() string {
 	var sum time.Duration
 	for i := range r.ticks {
-		sum += take(&r.ticks[i])
+		sum += r.ticks[i].cpu
 	}
 	return fmt.Sprintf("%.2f %%", 100*sum.Seconds()/r.lasted.Seconds())
 }
@@ -187,12 +190,10 @@ func (r *report) growth() string {
 		return ""
 	}
 	a, b := sizes[from], sizes[len(sizes)-1]
-	cpu := func(s *size) float64 {
-		return quantile(s.rest.of(func(t *tick) time.Duration { return t.cpu }), 0.5).Seconds()
-	}
+	cpu := func(s *size) float64 { return quantile(sorted(s.rest.ticks, cpuOf), 0.5).Seconds() }
 	return fmt.Sprintf("From %s to %s Deployments, %.1f times as many, a tick's CPU time grows %.1f times and the memory after a tick %.1f times.",
 		thousands(a.deployments), thousands(b.deployments), float64(b.deployments)/float64(a.deployments),
-		cpu(b)/cpu(a), float64(b.rest.memory())/float64(a.rest.memory()))
+		cpu(b)/cpu(a), float64(most(b.rest.ticks))/float64(most(a.rest.ticks)))
 }
 
 // records are all single numbers, for a CSV file.
@@ -204,10 +205,16 @@ func (r *report) records() [][]string {
 		}
 		for i, t := range s.rest.ticks {
 			add("tick cpu", i, t.cpu.Seconds(), "s")
-			add("tick wall", i, t.wall.Seconds(), "s")
-			add("telling metrics cpu", i, t.tell.Seconds(), "s")
 			add("memory", i, float64(t.memory), "bytes")
 		}
+		for i, t := range s.rest.told {
+			add("tick wall", i, t.wall.Seconds(), "s")
+			add("telling metrics cpu", i, t.tell.Seconds(), "s")
+			add("memory while telling metrics", i, float64(t.memory), "bytes")
+		}
+		add("memory peak while telling metrics", 0, float64(s.rest.toldPeak), "bytes")
+		add("ticks missed", 0, float64(s.rest.missed), "")
+		add("decisions without data", 0, float64(s.rest.blind), "")
 		add("memory peak at start", 0, float64(s.rest.startPeak), "bytes")
 		add("memory peak at rest", 0, float64(s.rest.peak), "bytes")
 		add("first decision", 0, s.rest.first.Seconds(), "s")
@@ -220,6 +227,7 @@ func (r *report) records() [][]string {
 		for k, one := range s.steps {
 			add("first decision", k+1, one.first.Seconds(), "s")
 			add(fmt.Sprintf("step %d%% ticks missed", one.percent), 0, float64(one.missed), "")
+			add(fmt.Sprintf("step %d%% decisions without data", one.percent), 0, float64(one.blind), "")
 			add(fmt.Sprintf("step %d%% memory peak", one.percent), 0, float64(one.peak), "bytes")
 			for i, took := range one.reactions {
 				add(fmt.Sprintf("step %d%% reaction", one.percent), i, took.Seconds(), "s")
@@ -291,9 +299,9 @@ func describe(ctx context.Context, o *options) (string, error) {
 	own, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	load, _ := os.ReadFile("/proc/loadavg")
 	return fmt.Sprintf("%s: %s, %d cores, %s. %s, built and run with %s. Kubernetes %s, etcd %s, Prometheus %s. "+
-		"At rest a tick each %v and a scrape each %v, %d ticks; at the steps each %v and %v. Load of the machine before: %s.",
+		"At rest a tick each %v and a scrape each %v, %d ticks; at the steps each %v and %v, with more than %s Deployments each %v. Load of the machine before: %s.",
 		time.Now().UTC().Format(time.DateOnly), processor(), runtime.NumCPU(), memoryOf(), own, runtime.Version(), bed.Version, version.Version, prom.Version,
-		o.interval, o.scrape, o.ticks, o.stepInterval, o.stepScrape, strings.Join(strings.Fields(string(load))[:1], " ")), nil
+		o.interval, o.scrape, o.ticks, o.stepInterval, o.stepScrape, thousands(o.fast), o.interval, strings.Join(strings.Fields(string(load))[:1], " ")), nil
 }
 
 // processor is its model.

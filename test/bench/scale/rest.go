@@ -11,24 +11,31 @@ import (
 
 // tick is what one interval cost in which nothing changed.
 type tick struct {
-	// cpu is the CPU time of the program from the middle of one interval to that of the next, without telling its metrics; wall is how
-	// long its tick took by its own account, 0 if there were none or several; tell is the CPU time of telling its metrics once.
-	cpu, wall, tell time.Duration
+	// cpu is the CPU time of the program from the middle of one interval to that of the next.
+	cpu time.Duration
 	// memory is the resident memory after the tick, in bytes.
 	memory int64
+	// wall is how long its tick took by its own account, 0 if nobody asked or there were several.
+	wall time.Duration
+	// tell is the CPU time that it took to be asked, which cpu leaves out.
+	tell time.Duration
 }
 
 // rest is what was measured while nothing changed.
 type rest struct {
-	ticks []tick
+	// ticks are those after which nobody asked the program anything, told those after each of which it told its metrics, as it does to
+	// a Prometheus at its own pace.
+	ticks, told []tick
 	// first is the time from the start of the process to its first decision.
 	first time.Duration
-	// startPeak is the most memory until a few ticks after the start, peak the most after that, in bytes.
-	startPeak, peak int64
+	// startPeak is the most memory until a few ticks after the start, peak the most after that, toldPeak that while it told its metrics, in
+	// bytes.
+	startPeak, peak, toldPeak int64
 	// lasted is how long it was measured, in which there were queries to Prometheus and requests to the API server.
 	lasted   time.Duration
 	queries  int
-	missed   int
+	missed   int // ticks
+	blind    int // decisions without data
 	requests []requestCount
 	// prometheus is the CPU time of Prometheus.
 	prometheus time.Duration
@@ -64,48 +71,106 @@ func (o *options) measureRest(ctx context.Context, s *stage) (r *rest, err error
 }
 
 // watchTicks measures one tick after the other.
-func (o *options) watchTicks(ctx context.Context, s *stage, p *prometheus, program *program, r *rest) error {
+func (o *options) watchTicks(ctx context.Context, s *stage, p *prometheus, program *program, r *rest) (err error) {
 	for range warmTicks {
 		if err := o.untilMiddle(ctx, p); err != nil {
 			return err
 		}
 	}
-	var err error
-	if _, r.startPeak, err = program.memory(); err != nil {
+	if r.startPeak, err = program.peak(); err != nil {
 		return err
 	}
-	if err := program.forgetPeak(); err != nil {
-		return err
-	}
-	began, queries, atStart := time.Now(), p.requests(), time.Duration(0)
-	if atStart, err = p.cpu(); err != nil {
-		return err
-	}
-	before, missed, err := o.look(ctx, program)
+	before, err := program.ticks(ctx)
 	if err != nil {
 		return err
 	}
-	for range o.ticks {
-		if err := o.untilMiddle(ctx, p); err != nil {
-			return err
-		}
-		t, now, err := o.tickSince(ctx, program, before)
-		if err != nil {
-			return err
-		}
-		r.ticks, before = append(r.ticks, t), now
-	}
-	r.lasted, r.queries, r.missed = time.Since(began), p.requests()-queries, before.missed-missed
-	if _, r.peak, err = program.memory(); err != nil {
+	if err := o.untilMiddle(ctx, p); err != nil { // what that cost is not a tick's
 		return err
 	}
+	atStart, err := p.cpu()
+	if err != nil {
+		return err
+	}
+	began, queries := time.Now(), p.requests()
+	if r.ticks, err = o.quietTicks(ctx, p, program); err != nil {
+		return err
+	}
+	r.lasted, r.queries = time.Since(began), p.requests()-queries
 	atEnd, err := p.cpu()
 	if err != nil {
 		return err
 	}
 	r.prometheus = atEnd - atStart
-	r.requests, err = s.requestsSince(began)
+	if r.peak, err = program.peak(); err != nil {
+		return err
+	}
+	if r.requests, err = s.requestsBetween(began, began.Add(r.lasted)); err != nil {
+		return err
+	}
+	var after ticks
+	if r.told, after, err = o.toldTicks(ctx, p, program); err != nil {
+		return err
+	}
+	r.missed, r.blind = after.missed-before.missed, after.blind-before.blind
+	r.toldPeak, err = program.peak()
 	return err
+}
+
+// quietTicks measures ticks without asking the program anything.
+func (o *options) quietTicks(ctx context.Context, p *prometheus, program *program) (list []tick, err error) {
+	before, err := program.cpu()
+	if err != nil {
+		return nil, err
+	}
+	for range o.ticks {
+		if err := o.untilMiddle(ctx, p); err != nil {
+			return nil, err
+		}
+		now, err := program.cpu()
+		if err != nil {
+			return nil, err
+		}
+		t := tick{cpu: now - before}
+		if t.memory, err = program.resident(); err != nil {
+			return nil, err
+		}
+		list, before = append(list, t), now
+	}
+	return list, nil
+}
+
+// toldTicks measures ticks after each of which the program tells its metrics.
+func (o *options) toldTicks(ctx context.Context, p *prometheus, program *program) (list []tick, last ticks, err error) {
+	if last, err = program.ticks(ctx); err != nil {
+		return nil, last, err
+	}
+	for range max(1, o.ticks/2) {
+		if err := o.untilMiddle(ctx, p); err != nil {
+			return nil, last, err
+		}
+		var t tick
+		if t.memory, err = program.resident(); err != nil {
+			return nil, last, err
+		}
+		before, err := program.cpu()
+		if err != nil {
+			return nil, last, err
+		}
+		now, err := program.ticks(ctx)
+		if err != nil {
+			return nil, last, err
+		}
+		after, err := program.cpu()
+		if err != nil {
+			return nil, last, err
+		}
+		t.tell = after - before
+		if now.count == last.count+1 {
+			t.wall = now.sum - last.sum
+		}
+		list, last = append(list, t), now
+	}
+	return list, last, nil
 }
 
 // warmTicks are left out: the first ones make what the others use again.
@@ -134,49 +199,15 @@ func (o *options) untilMiddle(ctx context.Context, p *prometheus) error {
 	return nil
 }
 
-// seen is what is known of the program at one time.
-type seen struct {
-	ticks
-	cpu time.Duration
-}
-
-// look reads it, the CPU time last, so that what this costs is not counted.
-func (o *options) look(ctx context.Context, program *program) (s seen, missed int, err error) {
-	if s.ticks, err = program.ticks(ctx); err != nil {
-		return s, 0, err
-	}
-	s.cpu, err = program.process.cpu()
-	return s, s.missed, err
-}
-
-// tickSince measures what there was since the last look.
-func (o *options) tickSince(ctx context.Context, program *program, before seen) (t tick, now seen, err error) {
-	cpu, err := program.process.cpu()
-	if err != nil {
-		return t, now, err
-	}
-	if t.memory, _, err = program.memory(); err != nil {
-		return t, now, err
-	}
-	if now, _, err = o.look(ctx, program); err != nil {
-		return t, now, err
-	}
-	t.cpu, t.tell = cpu-before.cpu, now.cpu-cpu
-	if now.count == before.count+1 {
-		t.wall = now.sum - before.sum
-	}
-	return t, now, nil
-}
-
-// requestsSince counts what the program has asked of the API server.
-func (s *stage) requestsSince(began time.Time) ([]requestCount, error) {
+// requestsBetween counts what the program has asked of the API server.
+func (s *stage) requestsBetween(began, ended time.Time) ([]requestCount, error) {
 	events, err := s.bed.AuditRequests(controllerUser)
 	if err != nil {
 		return nil, err
 	}
 	counts := map[requestCount]int{}
 	for _, e := range events {
-		if e.Time.After(began) {
+		if e.Time.After(began) && e.Time.Before(ended) {
 			resource := e.Resource
 			if e.Subresource != "" {
 				resource += "/" + e.Subresource

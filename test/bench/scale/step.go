@@ -22,6 +22,7 @@ type step struct {
 	reactions []time.Duration
 	first     time.Duration // from the start of the process to its first decision
 	missed    int           // ticks
+	blind     int           // decisions without data
 	peak      int64         // the most memory of the program, in bytes
 }
 
@@ -34,7 +35,8 @@ const (
 
 // measureSteps lets the load of a share of the Deployments step up, then of another, each with a program started anew.
 func (o *options) measureSteps(ctx context.Context, s *stage) (steps []*step, err error) {
-	p, err := startPrometheus(ctx, o.stepScrape, s.exporters.targets())
+	interval, scrape := o.pace(s.cluster.deployments)
+	p, err := startPrometheus(ctx, scrape, s.exporters.targets())
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +48,10 @@ func (o *options) measureSteps(ctx context.Context, s *stage) (steps []*step, er
 		if err := s.settle(ctx); err != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, 2*o.stepScrape); err != nil {
+		if err := sleep(ctx, 2*scrape); err != nil {
 			return nil, err
 		}
-		one, err := o.measureStep(ctx, s, p, percent)
+		one, err := o.measureStep(ctx, s, p, percent, interval)
 		if err != nil {
 			return nil, err
 		}
@@ -60,10 +62,18 @@ func (o *options) measureSteps(ctx context.Context, s *stage) (steps []*step, er
 	return steps, nil
 }
 
+// pace is how often ticks and scrapes are while the load steps up. Beyond a size Prometheus does not answer within a second.
+func (o *options) pace(deployments int) (interval, scrape time.Duration) {
+	if deployments > o.fast {
+		return o.interval, o.interval
+	}
+	return o.stepInterval, o.stepScrape
+}
+
 // measureStep measures one step.
-func (o *options) measureStep(ctx context.Context, s *stage, p *prometheus, percent int) (one *step, err error) {
+func (o *options) measureStep(ctx context.Context, s *stage, p *prometheus, percent int, interval time.Duration) (one *step, err error) {
 	one = &step{percent: percent, deployments: max(1, s.cluster.deployments*percent/100)}
-	program, err := s.startProgram(ctx, p.url, o.stepInterval)
+	program, err := s.startProgram(ctx, p.url, interval)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +82,7 @@ func (o *options) measureStep(ctx context.Context, s *stage, p *prometheus, perc
 		return nil, err
 	}
 	// At a moment that has nothing to do with the ticks.
-	if err := sleep(ctx, settleTicks*o.stepInterval+rand.N(o.stepInterval)); err != nil {
+	if err := sleep(ctx, settleTicks*interval+rand.N(interval)); err != nil {
 		return nil, err
 	}
 	before, err := program.ticks(ctx)
@@ -82,7 +92,7 @@ func (o *options) measureStep(ctx context.Context, s *stage, p *prometheus, perc
 	began := time.Now()
 	s.exporters.set(0, one.deployments, stepLoad)
 	for len(one.reactions) < one.deployments && time.Since(began) < maxReaction {
-		if err := sleep(ctx, 2*o.stepInterval); err != nil {
+		if err := sleep(ctx, o.stepInterval); err != nil {
 			return nil, err
 		}
 		if one.reactions, err = s.reactions(began); err != nil {
@@ -94,7 +104,8 @@ func (o *options) measureStep(ctx context.Context, s *stage, p *prometheus, perc
 		return nil, err
 	}
 	one.missed = after.missed - before.missed
-	_, one.peak, err = program.memory()
+	one.blind = after.blind - before.blind
+	one.peak, err = program.peak()
 	return one, err
 }
 
