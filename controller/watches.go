@@ -176,8 +176,12 @@ func (w *watches) reconcile(ctx context.Context) {
 func (w *watches) watchMembers(ctx context.Context, ns string) *members {
 	ctx, stop := context.WithCancel(ctx)
 	m := &members{
-		sets: &store[*replicaSet]{},
-		pods: &store[*pod]{adopt: w.startups.adopt},
+		sets: &store[*replicaSet]{pack: packer(func(r *replicaSet) []*string {
+			return []*string{&r.namespace, &r.name, (*string)(&r.uid), (*string)(&r.deployment)}
+		})},
+		pods: &store[*pod]{pack: packer(func(p *pod) []*string {
+			return []*string{&p.namespace, &p.name, (*string)(&p.replicaSet)}
+		}), adopt: w.startups.adopt},
 		stop: stop,
 	}
 	if ns == "" {

@@ -100,6 +100,7 @@ func nodeName(d int) string       { return fmt.Sprintf("gpu-node-%04d", d/deploy
 func deploymentUID(d int) types.UID {
 	return types.UID(fmt.Sprintf("%08x-1111-4222-8333-444444444444", d))
 }
+
 func setUID(d int) types.UID { return types.UID(fmt.Sprintf("%08x-5555-4666-8777-888888888888", d)) }
 
 // objects are all of them, those that others refer to first.

@@ -93,15 +93,14 @@ func (o *options) run(ctx context.Context) error {
 	for _, n := range o.sizes {
 		one, err := o.measure(ctx, n)
 		if err != nil {
-			return fmt.Errorf("measuring %d Deployments: %w", n, err)
+			return errors.Join(fmt.Errorf("measuring %d Deployments: %w", n, err), r.tell(os.Stdout))
 		}
 		r.sizes = append(r.sizes, one)
 		if err := o.write(r); err != nil {
 			return err
 		}
 	}
-	fmt.Print(r.markdown())
-	return nil
+	return r.tell(os.Stdout)
 }
 
 // measure measures one size.
@@ -118,6 +117,8 @@ func (o *options) measure(ctx context.Context, deployments int) (r *size, err er
 	if len(o.steps) == 0 {
 		return r, nil
 	}
-	r.steps, err = o.measureSteps(ctx, s)
-	return r, err
+	if r.steps, err = o.measureSteps(ctx, s); err != nil {
+		return nil, err
+	}
+	return r, nil
 }

@@ -100,7 +100,7 @@ func startPrometheus(ctx context.Context, interval time.Duration, targets []flee
 	}
 	lines := bufio.NewScanner(stdout)
 	if !lines.Scan() {
-		return nil, errors.Join(errors.New("Prometheus did not start"), p.stop())
+		return nil, errors.Join(errors.New("the process that is to be Prometheus ended at once"), p.stop())
 	}
 	p.url = lines.Text()
 	go func() {

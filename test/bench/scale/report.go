@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/exec"
@@ -63,6 +64,12 @@ func most(ticks []tick) (bytes int64) {
 	return bytes
 }
 
+// tell prints the table.
+func (r *report) tell(out io.Writer) error {
+	_, err := io.WriteString(out, r.markdown())
+	return err
+}
+
 // row is one line of the table: what it shows, and its text for each size.
 type row struct {
 	name string
@@ -98,6 +105,9 @@ func (r *report) rows() []row {
 
 // String tells the reactions, and what did not react.
 func (s *step) String() string {
+	if len(s.reactions) == 0 {
+		return fmt.Sprintf("none of %s", thousands(s.deployments))
+	}
 	text := seconds(quantile(s.reactions, 0.5)) + " / " + seconds(quantile(s.reactions, 0.99))
 	if n := s.deployments - len(s.reactions); n > 0 {
 		text += fmt.Sprintf(", %s not", thousands(n))

@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // TestMain lets the test binary be the Prometheus of the bench, as the program does.
@@ -208,47 +209,36 @@ func TestCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts, names, uids := map[string]int{}, map[string]bool{}, map[string]string{}
+	counts, names, uids, addresses := map[string]int{}, map[string]bool{}, map[types.UID]string{}, map[string]bool{}
 	for o := range c.objects() {
-		kind := fmt.Sprintf("%T", o)
-		counts[kind]++
-		var at string
-		switch o := o.(type) {
-		case *appsv1.Deployment:
-			at = o.Namespace + "/" + o.Name
-			uids[string(o.UID)] = at
-		case *appsv1.ReplicaSet:
-			at = o.Namespace + "/" + o.Name
-			uids[string(o.UID)] = at
-			if owner := o.OwnerReferences[0]; uids[string(owner.UID)] != o.Namespace+"/"+owner.Name {
-				t.Fatalf("%s belongs to %+v", at, owner)
-			}
-		case *corev1.Pod:
-			at = o.Namespace + "/" + o.Name
-			if owner := o.OwnerReferences[0]; uids[string(owner.UID)] != o.Namespace+"/"+owner.Name {
-				t.Fatalf("%s belongs to %+v", at, owner)
-			}
-			if text, err := json.Marshal(o); err != nil || len(text) < 5000 || len(text) > 12000 {
-				t.Fatalf("%s has %d bytes (%v)", at, len(text), err)
-			}
-			if !names[kind+o.Status.PodIP] {
-				names[kind+o.Status.PodIP] = true
-			} else {
-				t.Fatalf("%s has the address of another", at)
-			}
-		case *corev1.Node:
-			at = o.Name
-		case *corev1.Namespace:
-			at = o.Name
+		m, err := meta.Accessor(o)
+		if err != nil {
+			t.Fatal(err)
 		}
+		kind, at := fmt.Sprintf("%T", o), m.GetNamespace()+"/"+m.GetName()
 		if names[kind+at] {
 			t.Fatalf("two of %s %s", kind, at)
 		}
+		counts[kind]++
 		names[kind+at] = true
+		uids[m.GetUID()] = at
+		for _, owner := range m.GetOwnerReferences() {
+			if uids[owner.UID] != m.GetNamespace()+"/"+owner.Name {
+				t.Fatalf("%s belongs to %+v", at, owner)
+			}
+		}
+		pod, ok := o.(*corev1.Pod)
+		if !ok {
+			continue
+		}
+		if text, err := json.Marshal(o); err != nil || len(text) < 5000 || len(text) > 12000 {
+			t.Fatalf("%s has %d bytes (%v)", at, len(text), err)
+		}
+		addresses[pod.Status.PodIP] = true
 	}
 	want := map[string]int{"*v1.Namespace": 100, "*v1.Node": 65, "*v1.Deployment": 130, "*v1.ReplicaSet": 130, "*v1.Pod": 1300}
-	if !reflect.DeepEqual(counts, want) {
-		t.Errorf("there are %v, want %v", counts, want)
+	if !reflect.DeepEqual(counts, want) || len(addresses) != 1300 {
+		t.Errorf("there are %v with %d addresses, want %v", counts, len(addresses), want)
 	}
 }
 

@@ -52,8 +52,12 @@ func (o *options) measureSteps(ctx context.Context, s *stage) (steps []*step, er
 			return nil, err
 		}
 		one, err := o.measureStep(ctx, s, p, percent, interval)
-		if err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil { // what was measured so far is not to be lost: the table says that nothing reacted
+			o.log("a step of %d %% failed: %v", percent, err)
+			one.reactions = nil
 		}
 		o.log("a step of %d %%: %d of %d Deployments were scaled, p50 %v, p99 %v", percent, len(one.reactions), one.deployments,
 			quantile(one.reactions, 0.5).Round(time.Millisecond), quantile(one.reactions, 0.99).Round(time.Millisecond))
@@ -75,33 +79,33 @@ func (o *options) measureStep(ctx context.Context, s *stage, p *prometheus, perc
 	one = &step{percent: percent, deployments: max(1, s.cluster.deployments*percent/100)}
 	program, err := s.startProgram(ctx, p.url, interval)
 	if err != nil {
-		return nil, err
+		return one, err
 	}
 	defer func() { err = errors.Join(err, program.stop()) }()
 	if one.first, err = program.firstDecision(ctx, s.cluster.deployments-1); err != nil {
-		return nil, err
+		return one, err
 	}
 	// At a moment that has nothing to do with the ticks.
 	if err := sleep(ctx, settleTicks*interval+rand.N(interval)); err != nil {
-		return nil, err
+		return one, err
 	}
 	before, err := program.ticks(ctx)
 	if err != nil {
-		return nil, err
+		return one, err
 	}
 	began := time.Now()
 	s.exporters.set(0, one.deployments, stepLoad)
 	for len(one.reactions) < one.deployments && time.Since(began) < maxReaction {
 		if err := sleep(ctx, o.stepInterval); err != nil {
-			return nil, err
+			return one, err
 		}
 		if one.reactions, err = s.reactions(began); err != nil {
-			return nil, err
+			return one, err
 		}
 	}
 	after, err := program.ticks(ctx)
 	if err != nil {
-		return nil, err
+		return one, err
 	}
 	one.missed = after.missed - before.missed
 	one.blind = after.blind - before.blind
