@@ -243,6 +243,14 @@ bench: $(TOOLS) ## Run the benchmarks COUNT (6) times; compare with what `make b
 	$(GOTEST) -run '^$$' -bench . -benchmem -count $(COUNT) ./... | tee bin/bench.new
 	@bin/benchstat $(wildcard bin/bench.base) bin/bench.new
 
+# Numbers of Deployments, with 10 pods each.
+SIZES ?= 100,1000,5000,10000
+
+.PHONY: bench-scale
+bench-scale: build ## Measure cost and reaction with up to 10,000 Deployments on a real API server, and rewrite its table in test/bench/README.md (SIZES=100,1000)
+	cd test && go build -o ../bin/scale ./bench/scale
+	cd test && exec ../bin/scale -sizes '$(SIZES)' -csv ../bin/scale.csv -readme bench/README.md
+
 .PHONY: bench-base
 bench-base: bench ## Run the benchmarks and keep the result for later comparison
 	cp bin/bench.new bin/bench.base

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gpuscaler/gpuscaler/policy"
 )
 
 // checkpointVersion is that of the format. A reader takes its own and older ones; fields that it does not know it leaves out, and
@@ -47,7 +49,7 @@ type checkpointHeader struct {
 
 // kept is a target in a checkpoint.
 type kept struct {
-	Remembered
+	*Remembered
 	// changed is the time of the tick in which it last was another.
 	changed time.Time
 }
@@ -62,7 +64,7 @@ func encodeShard(at time.Time, targets []kept) (body []byte, leftOut int, why er
 	})
 	lines := make([][]byte, 0, len(list))
 	for i := range list {
-		line, err := encodeTarget(&list[i].Remembered)
+		line, err := encodeTarget(list[i].Remembered)
 		if err != nil {
 			why = err
 			continue
@@ -133,6 +135,9 @@ func decodeShard(body []byte) (Memory, error) {
 			return Memory{}, fmt.Errorf("target %d has no uid", len(m.Targets)+1)
 		case len(m.Targets) == maxShardTargets:
 			return Memory{}, fmt.Errorf("more than %d targets", maxShardTargets)
+		}
+		if r.State == nil {
+			r.State = &policy.State{}
 		}
 		m.Targets = append(m.Targets, r)
 	}

@@ -47,7 +47,7 @@ func randomKept(r *rand.Rand, n int) kept {
 	for i := range raw {
 		raw[i] = byte(r.UintN(256))
 	}
-	k := kept{Remembered{Namespace: fmt.Sprintf("team-%d", r.IntN(9)), Name: fmt.Sprintf("model-%d", n), UID: types.UID(hex.EncodeToString(raw))}, at()}
+	k := kept{&Remembered{Namespace: fmt.Sprintf("team-%d", r.IntN(9)), Name: fmt.Sprintf("model-%d", n), UID: types.UID(hex.EncodeToString(raw)), State: &policy.State{}}, at()}
 	for range r.IntN(100) {
 		k.State.Past = append(k.State.Past, policy.Recommendation{Replicas: r.IntN(100), Time: at()})
 	}
@@ -71,7 +71,7 @@ func TestCheckpointRoundTrip(t *testing.T) {
 		for n := range r.IntN(30) {
 			k := randomKept(r, n)
 			list = append(list, k)
-			want[k.UID] = k.Remembered
+			want[k.UID] = *k.Remembered
 		}
 		body, leftOut, why := encodeShard(noon, list)
 		if leftOut != 0 || why != nil {
@@ -184,7 +184,8 @@ func TestSameState(t *testing.T) {
 	} {
 		now := base()
 		tt.change(&now)
-		if got := sameState(base(), now); got != tt.same {
+		old := base()
+		if got := sameState(&old, &now, &policy.State{}); got != tt.same {
 			t.Errorf("%s: same is %v, want %v", name, got, tt.same)
 		}
 	}
@@ -210,8 +211,9 @@ func FuzzCheckpoint(f *testing.F) {
 		}
 		var list []kept
 		for _, r := range m.Targets {
-			r.State = continued(r.State, noon)
-			list = append(list, kept{Remembered: r})
+			state := continued(*r.State, noon)
+			r.State = &state
+			list = append(list, kept{Remembered: &r})
 		}
 		again, leftOut, why := encodeShard(m.Time, list)
 		if back, err := decodeShard(again); err != nil || len(back.Targets)+leftOut != len(list) {

@@ -85,7 +85,8 @@ func (k *checkpoints) run(ctx context.Context, now func() Memory) {
 // pass writes the shards in which something changed.
 func (k *checkpoints) pass(ctx context.Context, m Memory) {
 	var lists [shardCount][]kept
-	for _, r := range m.Targets {
+	for i := range m.Targets {
+		r := &m.Targets[i]
 		n := shardOf(r.UID)
 		lists[n] = append(lists[n], kept{r, m.Time})
 	}
@@ -111,9 +112,10 @@ func (s *shard) take(targets []kept) {
 	if len(targets) != len(before) {
 		s.dirty = true
 	}
+	var scratch policy.State
 	for i := range targets {
 		now := &targets[i]
-		if old := before[now.UID]; old != nil && sameAnnotations(old.Annotations, now.Annotations) && sameState(old.State, now.State) {
+		if old := before[now.UID]; old != nil && sameAnnotations(old.Annotations, now.Annotations) && sameState(old.State, now.State, &scratch) {
 			now.changed = old.changed
 		} else {
 			s.dirty = true
@@ -123,8 +125,8 @@ func (s *shard) take(targets []kept) {
 }
 
 // sameState reports whether one State followed the other without a new value: the newest run has become longer, and what is too
-// old has been dropped.
-func sameState(old, now policy.State) bool {
+// old has been dropped. What scratch holds is lost.
+func sameState(old, now, scratch *policy.State) bool {
 	if !ends(old.Past, now.Past) || !ends(old.Events, now.Events) {
 		return false
 	}
@@ -132,9 +134,10 @@ func sameState(old, now policy.State) bool {
 	if !slices.EqualFunc(old.Served, now.Served, samePod) {
 		return false
 	}
-	now.Past, now.Events, now.Newest.Time = old.Past, old.Events, old.Newest.Time
-	now.Seen, now.Whole, now.Served = old.Seen, old.Whole, old.Served
-	return reflect.DeepEqual(old, now)
+	*scratch = *now
+	scratch.Past, scratch.Events, scratch.Newest.Time = old.Past, old.Events, old.Newest.Time
+	scratch.Seen, scratch.Whole, scratch.Served = old.Seen, old.Whole, old.Served
+	return reflect.DeepEqual(old, scratch)
 }
 
 // ends reports whether a list is the end of another.
@@ -191,8 +194,8 @@ func (k *checkpoints) read(ctx context.Context) []Memory {
 			s := &k.shards[n]
 			memories[n], s.version, problems[n] = k.readShard(patient, n)
 			s.dirty = problems[n] != nil
-			for _, r := range memories[n].Targets {
-				s.targets = append(s.targets, kept{r, memories[n].Time})
+			for i := range memories[n].Targets {
+				s.targets = append(s.targets, kept{&memories[n].Targets[i], memories[n].Time})
 			}
 		})
 	}

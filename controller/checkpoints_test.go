@@ -129,7 +129,7 @@ func TestCheckpointThatCannotBeRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := candidateFor(t, nil, "me_1_")
-				body, _, _ := encodeShard(noon, []kept{{Remembered: Remembered{Namespace: "ns", Name: "a", UID: "uid-a"}}})
+				body, _, _ := encodeShard(noon, []kept{{Remembered: &Remembered{Namespace: "ns", Name: "a", UID: "uid-a", State: &policy.State{}}}})
 				if _, err := (&shardStore{c.CoreV1().ConfigMaps("system"), "gpuscaler", open}).put(t.Context(), shardOf("uid-a"), "", body); err != nil {
 					t.Fatal(err)
 				}

@@ -9,7 +9,7 @@ import (
 
 // raise is a decision to raise that has not been written yet, with all that it takes to decide again.
 type raise struct {
-	before policy.State
+	before *policy.State
 	seen   policy.Observation
 	// found are the pods that were seen.
 	found []*pod
@@ -58,8 +58,9 @@ func (o *observer) waiting(t *target, m *members) int {
 }
 
 // conclude decides.
-func (p *pass) conclude(t *target, before policy.State, seen policy.Observation) {
-	t.decision, t.state = policy.Decide(*t.spec, before, seen, p.now)
+func (p *pass) conclude(t *target, before *policy.State, seen policy.Observation) {
+	decision, state := policy.Decide(*t.spec, *before, seen, p.now)
+	t.decision, t.state = &decision, &state
 	t.free, t.freeKnown = seen.Free, seen.FreeKnown
 	if t.decision.Reason.Holds() {
 		t.heldBefore.add(t.decision.Reason)
@@ -68,12 +69,12 @@ func (p *pass) conclude(t *target, before policy.State, seen policy.Observation)
 
 // contends reports whether a decision must wait until all that are made together have been: it raises, and the places are counted.
 func (p *pass) contends(t *target, seen *policy.Observation) bool {
-	d := &t.decision
+	d := t.decision
 	return seen.FreeKnown && d.Desired > d.Current && (!t.spec.DryRun || p.c.options.DryRun) && !t.waits(d, p.now)
 }
 
 // newRaise keeps what a decision was made from. The Observation's memory is the worker's, which goes on to the next target.
-func newRaise(before policy.State, seen policy.Observation, found []*pod) *raise {
+func newRaise(before *policy.State, seen policy.Observation, found []*pod) *raise {
 	r := &raise{before: before, seen: seen.Clone(), found: slices.Clone(found)}
 	for _, pod := range found {
 		if pod.scheduled != 0 || pod.phase == policy.Ready {
@@ -95,7 +96,7 @@ func (p *pass) contend(targets []*target) {
 	slices.SortStableFunc(raising, urgency) // targets come by namespace and name
 	for _, t := range raising {
 		if p.take(t) {
-			p.remember(t, &t.raise.before, &t.raise.seen, t.raise.found)
+			p.remember(t, t.raise.before, &t.raise.seen, t.raise.found)
 			p.c.change(t, p.now)
 		}
 		t.raise = nil

@@ -105,7 +105,8 @@ func TestWaitingReplicas(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := *d
-			target := &target{seen: &seen}
+			target := newTarget()
+			target.seen = &seen
 			tt.change(target)
 			if got := o.waiting(target, m); got != tt.want {
 				t.Errorf("%d wait, want %d", got, tt.want)
@@ -144,7 +145,8 @@ func TestTargetsThatWantTheSamePlaces(t *testing.T) {
 
 func TestUrgency(t *testing.T) {
 	one := func(name string, minimum, placed, recommended int) *target {
-		t := &target{seen: &deployment{meta: meta{"ns", name, ""}}, raise: &raise{placed: placed}}
+		t := newTarget()
+		t.seen, t.raise = &deployment{meta: meta{"ns", name, ""}}, &raise{placed: placed}
 		t.spec = &policy.Spec{MinReplicas: minimum}
 		t.decision.Recommended.Replicas = recommended
 		return t
@@ -199,7 +201,7 @@ func TestRaiseKeepsItsOwnObservation(t *testing.T) {
 		Pods:     []policy.Pod{{Name: "a"}},
 		Readings: []policy.Reading{{Signal: policy.QueueDepth, Samples: []policy.Sample{{Value: 1, OK: true}}}},
 	}
-	r := newRaise(policy.State{}, seen, []*pod{{phase: policy.Ready}, {phase: policy.Loading, scheduled: 1}, {phase: policy.Loading}})
+	r := newRaise(&policy.State{}, seen, []*pod{{phase: policy.Ready}, {phase: policy.Loading, scheduled: 1}, {phase: policy.Loading}})
 	seen.Pods[0].Name, seen.Readings[0].Samples[0].Value, seen.Readings[0].Signal = "b", 2, policy.KVCache
 	if r.seen.Pods[0].Name != "a" || r.seen.Readings[0].Signal != policy.QueueDepth || r.seen.Readings[0].Samples[0].Value != 1 {
 		t.Errorf("got %+v, want what was seen", r.seen)

@@ -24,7 +24,8 @@ func (c *Controller) takeUp(ctx context.Context) {
 			until = now
 		}
 		for _, r := range m.Targets {
-			r.State = continued(r.State, until)
+			state := continued(*r.State, until)
+			r.State = &state
 			all.Targets = append(all.Targets, r)
 		}
 	}

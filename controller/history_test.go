@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -73,7 +75,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	var h history
 	const share = 20_000
 	for i := range 1000 {
-		target.decision = policy.Decision{Time: noon.Add(time.Duration(i) * time.Second), Current: i}
+		target.decision = &policy.Decision{Time: noon.Add(time.Duration(i) * time.Second), Current: i}
 		h.note(target, &policy.State{}, &policy.Observation{}, nil, share)
 	}
 	n := len(h.stretches)
@@ -87,6 +89,28 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	if len(tr.points) != mostPoints {
 		t.Errorf("%d points", len(tr.points))
+	}
+}
+
+// TestHistoryOfVeryMany: where the share of each is small, only the latest decision keeps what it was made from.
+func TestHistoryOfVeryMany(t *testing.T) {
+	target := &target{asked: asked{spec: &policy.Spec{}}}
+	var h history
+	const share = historyBudget / 10_000
+	seen := &policy.Observation{Readings: []policy.Reading{{Samples: make([]policy.Sample, 10)}}}
+	for i := range 20 {
+		target.decision = &policy.Decision{Time: noon.Add(time.Duration(i) * time.Second), Current: i}
+		h.note(target, &policy.State{}, seen, slices.Repeat([]*pod{{}}, 10), share)
+	}
+	if n := len(h.stretches); n != leastStretches || h.bytes > 3*int(unsafe.Sizeof(policy.Decision{})) {
+		t.Errorf("%d stretches of %d bytes", n, h.bytes)
+	}
+	kept := (&Workload{history: &h}).History(time.Time{})
+	if last := kept.Records[leastStretches-1]; last.Input != nil || last.Decision.Current != 19 {
+		t.Errorf("the last record is %+v", last)
+	}
+	if kept.Latest == nil || kept.Latest.Input == nil || len(kept.Latest.Input.Seen.Readings[0].Samples) != 10 {
+		t.Errorf("the latest is %+v", kept.Latest)
 	}
 }
 
@@ -117,7 +141,7 @@ func TestTraceWidens(t *testing.T) {
 		{{Signal: policy.QueueDepth, Value: 3, Target: 2, Sampled: 1}},
 		{{Signal: policy.KVCache, Value: 70, Target: 80, Sampled: 1}, {Signal: policy.QueueDepth, Target: 2}},
 	} {
-		target.decision = policy.Decision{Time: noon.Add(time.Duration(i) * time.Minute), Current: 70000, Signals: signals}
+		target.decision = &policy.Decision{Time: noon.Add(time.Duration(i) * time.Minute), Current: 70000, Signals: signals}
 		h.trace.add(target, 5*time.Second, 1)
 	}
 	rows := (&Workload{history: &h}).Rows()

@@ -139,7 +139,7 @@ func (w *Workload) collect(metrics chan<- prometheus.Metric) {
 		labels := append([]string{w.Namespace, "Deployment", w.Name}, more...)
 		metrics <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
 	}
-	d := &w.Decision
+	d := w.Decision
 	send(currentDesc, prometheus.GaugeValue, float64(d.Current))
 	send(desiredDesc, prometheus.GaugeValue, float64(d.Desired))
 	if w.Spec != nil {

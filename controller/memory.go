@@ -17,10 +17,10 @@ type Memory struct {
 
 // Remembered is what is remembered of one target.
 type Remembered struct {
-	Namespace string       `json:"namespace"`
-	Name      string       `json:"name"`
-	UID       types.UID    `json:"uid"`
-	State     policy.State `json:"state"`
+	Namespace string        `json:"namespace"`
+	Name      string        `json:"name"`
+	UID       types.UID     `json:"uid"`
+	State     *policy.State `json:"state"` // shared, never changed
 	// Annotations are the last valid ones, ours alone.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
@@ -50,10 +50,12 @@ func (c *Controller) Recall(m Memory) (unknown int) {
 			unknown++
 			continue
 		}
-		t.state = r.State
+		if t.state = r.State; t.state == nil {
+			t.state = &policy.State{}
+		}
 		t.recall(r.Annotations, t.seen.annotations, c.parse)
 		if len(t.problems) == 0 && len(r.Annotations) > 0 && !sameAnnotations(r.Annotations, t.seen.annotations) {
-			t.state = t.state.Edited()
+			t.remembers(t.state.Edited())
 		}
 	}
 	return unknown

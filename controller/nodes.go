@@ -28,7 +28,10 @@ func newNode(api runtime.Object) (n *node, keep bool) {
 	if !ok {
 		return nil, false
 	}
-	n = &node{meta: metaOf(from), labels: from.Labels, allocatable: amountsOf(from.Status.Allocatable)}
+	n = &node{meta: metaOf(from), labels: make(map[string]string, len(from.Labels)), allocatable: amountsOf(from.Status.Allocatable)}
+	for k, v := range from.Labels {
+		n.labels[shared(k)] = shared(v)
+	}
 	for _, c := range from.Status.Conditions {
 		if c.Type == corev1.NodeReady {
 			n.ready = c.Status == corev1.ConditionTrue

@@ -3,6 +3,7 @@ package controller
 import (
 	"strconv"
 	"strings"
+	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -64,7 +65,7 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 	d.annotations = make(map[string]string)
 	for k, v := range from.Annotations {
 		if strings.HasPrefix(k, policy.Prefix) {
-			d.annotations[k] = v
+			d.annotations[shared(k)] = shared(v)
 		}
 	}
 	d.placing = newPlacing(from)
@@ -73,6 +74,9 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 	d.template = digest(&from.Spec.Template)
 	return d, true
 }
+
+// shared returns a string that all who have an equal one share.
+func shared(s string) string { return unique.Make(s).Value() }
 
 func (d *deployment) owner() types.UID { return "" }
 

@@ -126,7 +126,7 @@ func TestGPUTimeOfOverduePodsFollowsTheDecision(t *testing.T) {
 		"learned long":               {20 * time.Minute, 460, 0, false},
 		"restarted twice, and young": {0, 10, 2, true},
 	} {
-		tgt := &target{decision: policy.Decision{Fleet: policy.Fleet{Startup: tt.startup}}}
+		tgt := &target{decision: &policy.Decision{Fleet: policy.Fleet{Startup: tt.startup}}}
 		o := observer{found: []*pod{{scheduled: noon.Unix() - tt.age, gpus: 2, restarts: tt.restarts}}}
 		o.account(tgt, noon, 5*time.Second, nil, nil)
 		want := GPUSeconds{Loading: 10}

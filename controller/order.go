@@ -35,13 +35,13 @@ const (
 
 // order marks pods before a lower and unmarks them when none is due, and reports whether the write must wait for the next tick.
 func (c *Controller) order(t *target, o *observer, now time.Time) (wait bool) {
-	if c.marker == nil || t.spec.DryRun || c.orderRefused(t, now) || t.waits(&t.decision, now) {
+	if c.marker == nil || t.spec.DryRun || c.orderRefused(t, now) || t.waits(t.decision, now) {
 		return false
 	}
 	k := &t.order
 	before := k.marked
 	k.marked = time.Time{}
-	d := &t.decision
+	d := t.decision
 	switch {
 	case !t.spec.LeastBusy || d.Desired >= d.Current:
 		if len(o.found) <= t.seen.replicas || now.Sub(k.lowered) >= removalPatience {

@@ -39,7 +39,7 @@ func (p pages) Detail(namespace, name string) *dashboard.Detail {
 // shown is the workload as the dashboard takes it.
 func (w *Workload) shown() dashboard.Workload {
 	return dashboard.Workload{
-		Namespace: w.Namespace, Name: w.Name, Spec: w.Spec, Decision: &w.Decision, Message: w.Message,
+		Namespace: w.Namespace, Name: w.Name, Spec: w.Spec, Decision: w.Decision, Message: w.Message,
 		Problems: w.Problems, Note: w.Note, WriteProblem: w.WriteProblem, DryRun: w.DryRun,
 		Ready: w.Ready, Loading: w.Loading, Unschedulable: w.Unschedulable, GPUs: w.GPUs, Free: w.Free, FreeKnown: w.FreeKnown,
 	}
@@ -54,7 +54,7 @@ func (w *Workload) past(skip, n int) (total int, list []dashboard.Stretch) {
 	defer w.history.mu.Unlock()
 	kept := w.history.stretches
 	for i := len(kept) - 1 - skip; i >= 0 && len(list) < n; i-- {
-		list = append(list, dashboard.Stretch{First: kept[i].decision, Last: kept[i].last, Ticks: kept[i].ticks})
+		list = append(list, dashboard.Stretch{First: *kept[i].decision, Last: kept[i].last, Ticks: kept[i].ticks})
 	}
 	return len(kept), list
 }

@@ -68,7 +68,8 @@ func (o *observer) refill(t *target, past map[policy.Signal][]PastReadings, now 
 		return slices.Contains(t.custom, steps.Signal)
 	})
 	for at := now.Add(-longestWindow(&spec)); at.Before(now); at = at.Add(step) {
-		_, t.state = policy.Decide(spec, t.state, o.observePast(t, past, at, step), at)
+		_, state := policy.Decide(spec, *t.state, o.observePast(t, past, at, step), at)
+		t.remembers(state)
 	}
 }
 

@@ -45,7 +45,7 @@ func ReportOf(s *Snapshot) Report {
 
 // ReportWorkload renders one workload.
 func ReportWorkload(w *Workload) WorkloadReport {
-	d := &w.Decision
+	d := w.Decision
 	r := WorkloadReport{
 		Namespace:  w.Namespace,
 		Name:       w.Name,

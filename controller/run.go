@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -40,6 +41,7 @@ func (c *Controller) untilSynced(ctx context.Context) bool {
 		}
 		if synced(c.watches.sources) {
 			c.watches.waitBesides(ctx)
+			debug.FreeOSMemory() // what the lists left behind is given back at once: nothing will need as much again
 			c.ready.Store(true)
 			break
 		}

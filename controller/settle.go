@@ -38,7 +38,7 @@ func (t *target) wrote(o *outcome, now time.Time) {
 	t.unsure = nil
 	t.made = &o.written
 	o.decision.Desired = o.replicas
-	t.state = t.state.Wrote(o.decision, o.decision.Time)
+	t.remembers(t.state.Wrote(o.decision, o.decision.Time))
 	if older(t.seen.version, o.version) {
 		t.awaited, t.awaitedUntil, t.owed = o.version, now.Add(cachePatience), now
 	}
@@ -80,7 +80,7 @@ func (t *target) resolve() {
 		return
 	}
 	if t.seen.replicas == o.to {
-		t.state = t.state.Wrote(o.decision, o.decision.Time)
+		t.remembers(t.state.Wrote(o.decision, o.decision.Time))
 		t.made = &written{o.to, t.seen.version}
 	}
 	t.unsure = nil

@@ -30,9 +30,9 @@ type Workload struct {
 	// Problems are what is wrong with its annotations, nil if nothing is.
 	Problems policy.Problems
 	// Decision is the last one. Where none could be made it keeps the current replicas.
-	Decision policy.Decision
+	Decision *policy.Decision
 	// State is what is remembered for the next decision.
-	State policy.State
+	State *policy.State
 	// Note says why this tick made no decision, empty if it made one.
 	Note string
 	// WriteProblem says why nothing is written now: because the Deployments are not watched, or why the last write failed and when the next
@@ -113,9 +113,9 @@ func (s *reasonSet) add(r policy.Reason) {
 func (s reasonSet) has(position int) bool { return s&(1<<position) != 0 }
 
 // hold is a decision that keeps the current replicas for a reason.
-func hold(current int, reason policy.Reason, now time.Time) policy.Decision {
+func hold(current int, reason policy.Reason, now time.Time) *policy.Decision {
 	stage := policy.Stage{Replicas: current, Reason: reason}
-	return policy.Decision{
+	return &policy.Decision{
 		Time: now, Current: current,
 		Recommended: stage, Guarded: stage, Stabilized: stage, Limited: stage, Bounded: stage,
 		Desired: current, Reason: reason,

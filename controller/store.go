@@ -33,6 +33,8 @@ type store[T object] struct {
 	// adopt, if not nil, finishes an object before it is stored: old is what it replaces and peer another of the same
 	// owner, either may be nil.
 	adopt func(fresh, old, peer T)
+	// pack, if not nil, moves the objects of a full list together in memory.
+	pack func(list []T)
 	// changed, if not nil, is called after an object has come or gone, and after the first list.
 	changed func()
 
@@ -107,14 +109,21 @@ func (s *store[T]) Delete(obj any) error {
 
 // Replace stores the objects of a full list in place of all there are.
 func (s *store[T]) Replace(list []any, _ string) error {
+	objects := make([]T, 0, len(list))
+	for _, obj := range list {
+		if o, ok := obj.(T); ok {
+			objects = append(objects, o)
+		}
+	}
+	if s.pack != nil {
+		s.pack(objects)
+	}
 	s.mu.Lock()
 	before := s.byKey
 	s.byKey, s.byOwner = nil, nil
 	s.grow()
-	for _, obj := range list {
-		if o, ok := obj.(T); ok {
-			s.put(o, before[o.key()])
-		}
+	for _, o := range objects {
+		s.put(o, before[o.key()])
 	}
 	s.mu.Unlock()
 	s.synced.Store(true)

@@ -13,7 +13,10 @@ type target struct {
 	// seen is the Deployment as the cache shows it in this tick.
 	seen *deployment
 	asked
-	state policy.State
+	// state is what is remembered for the next decision, and decision the last one. Neither is ever changed, only replaced: Snapshots and
+	// the past share them.
+	state    *policy.State
+	decision *policy.Decision
 	// replies are those of its custom signals in this tick.
 	replies []*reply
 	// direct is what its pods and agents say in this tick, nil if they were not asked.
@@ -32,7 +35,6 @@ type target struct {
 	// started are the startups of pods that no decision has been told of.
 	started []time.Duration
 
-	decision policy.Decision
 	// note says why the present tick made no decision, empty if it made one.
 	note                          string
 	ready, loading, unschedulable int
@@ -91,6 +93,12 @@ type told struct {
 	rival            string
 }
 
+// newTarget returns a target of which nothing is remembered.
+func newTarget() *target { return &target{state: &policy.State{}, decision: &policy.Decision{}} }
+
+// remembers takes a State in place of the one before.
+func (t *target) remembers(s policy.State) { t.state = &s }
+
 // see takes over what the cache shows now.
 func (t *target) see(d *deployment, parse parser) {
 	before := t.seen
@@ -99,7 +107,7 @@ func (t *target) see(d *deployment, parse parser) {
 	}
 	t.seen = d
 	if before != nil && !sameAnnotations(before.annotations, d.annotations) {
-		t.state = t.state.Edited()
+		t.remembers(t.state.Edited())
 	}
 	if before == nil || !sameAnnotations(before.annotations, d.annotations) {
 		t.ask(d.annotations, parse)

@@ -18,7 +18,7 @@ func (c *Controller) tell(t *target) {
 	if t.note != "" {
 		return
 	}
-	d := &t.decision
+	d := t.decision
 	c.metrics.decisions.WithLabelValues(string(d.Reason)).Inc()
 	c.tellConditions(t)
 	if t.told.last(d) {
@@ -93,7 +93,7 @@ var ofData = []policy.Reason{policy.NoData, policy.PartialData, policy.StaleData
 // tellConditions records Events for reasons that hold now and did not at the last tick: those of the decision's notes, which
 // have the best words, the decision's own and those of its signals.
 func (c *Controller) tellConditions(t *target) {
-	d := &t.decision
+	d := t.decision
 	var conditions reasonSet
 	hold := func(r policy.Reason, message func() string) {
 		kind, evented := eventTypes[r]

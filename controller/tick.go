@@ -106,7 +106,7 @@ func (c *Controller) refresh() []*target {
 	for i, d := range list {
 		t := c.targets[d.uid]
 		if t == nil {
-			t = &target{}
+			t = newTarget()
 			c.targets[d.uid] = t
 		}
 		if classes {
@@ -264,7 +264,7 @@ func (p *pass) decide(t *target, o *observer) {
 		t.raise = newRaise(before, seen, o.found)
 		return
 	}
-	p.remember(t, &before, &seen, o.found)
+	p.remember(t, before, &seen, o.found)
 	if !p.c.order(t, o, p.now) {
 		p.c.change(t, p.now)
 	}
@@ -299,7 +299,7 @@ func (t *target) skip(now time.Time, note string) {
 
 // change hands a change of replicas over to be written.
 func (c *Controller) change(t *target, now time.Time) {
-	d := &t.decision
+	d := t.decision
 	if d.Desired == d.Current || t.waits(d, now) {
 		return
 	}

@@ -54,7 +54,7 @@ func spacing(targets int, interval time.Duration) (time.Duration, int) {
 // add adds the decision of a tick.
 func (tr *trace) add(t *target, interval time.Duration, targets int) {
 	step, most := spacing(targets, interval)
-	d := &t.decision
+	d := t.decision
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	at, seconds := uint32(d.Time.Unix()), max(uint32(step/time.Second), 1)

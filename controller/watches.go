@@ -67,8 +67,9 @@ type members struct {
 	stop    context.CancelFunc
 }
 
-// maxNamespaceWatches is how many namespaces are watched one by one. With more, two watches of everything cost less.
-const maxNamespaceWatches = 100
+// maxNamespaceWatches is how many namespaces are watched one by one. With more, two watches of everything cost less: one takes about
+// 70 KiB while nothing happens.
+const maxNamespaceWatches = 32
 
 // newWatches prepares the watches of the Options; start starts them.
 func newWatches(o *Options) *watches {
@@ -182,8 +183,12 @@ func (w *watches) reconcile(ctx context.Context) {
 func (w *watches) watchMembers(ctx context.Context, ns string) *members {
 	ctx, stop := context.WithCancel(ctx)
 	m := &members{
-		sets: &store[*replicaSet]{},
-		pods: &store[*pod]{adopt: w.startups.adopt},
+		sets: &store[*replicaSet]{pack: packer(func(r *replicaSet) []*string {
+			return []*string{&r.namespace, &r.name, (*string)(&r.uid), (*string)(&r.deployment)}
+		})},
+		pods: &store[*pod]{pack: packer(func(p *pod) []*string {
+			return []*string{&p.namespace, &p.name, (*string)(&p.replicaSet)}
+		}), adopt: w.startups.adopt},
 		stop: stop,
 	}
 	if ns == "" {

@@ -227,9 +227,10 @@ func BenchmarkGather100000(b *testing.B) {
 	raw := []byte(vectorReply(series))
 	spec := signalTable[0]
 	d := newDecoder()
+	g := newGatherer(spec)
 	b.ReportAllocs()
 	for b.Loop() {
-		g := newGatherer(spec, series)
+		g.again(spec)
 		if _, err := d.decode(bytes.NewReader(raw), "vector", g.add); err != nil {
 			b.Fatal(err)
 		}

@@ -125,7 +125,7 @@ func (p *directPod) read(ctx context.Context, d *Direct, tick directTick) bool {
 func (s *directTarget) results(d *Direct, now time.Time, t DirectTarget, agents map[netip.AddrPort]*directAgent) DirectReading {
 	gather := make([]directGatherer, len(t.Signals))
 	for i := range gather {
-		gather[i] = directGatherer{gatherer: newGatherer(s.plan.specs[i], len(t.Pods)), times: map[timeKey]time.Time{}}
+		gather[i] = directGatherer{gatherer: newGatherer(s.plan.specs[i]), times: map[timeKey]time.Time{}}
 	}
 	for _, pod := range t.Pods {
 		key := PodKey{t.Namespace, pod.Name}
@@ -179,9 +179,10 @@ func (g directGatherer) take(pod PodKey, w worth) {
 
 func (g directGatherer) result() Result {
 	result := merged([]*gatherer{g.gatherer})
-	for key, i := range result.Samples.index {
-		r := &result.Samples.readings[i]
-		r.Time = g.times[timeKey{key, r.Source}]
+	samples := &result.Samples
+	samples.times = make([]time.Time, len(samples.readings))
+	for key, i := range samples.index {
+		samples.times[i] = g.times[timeKey{key, samples.at(i).Source}]
 	}
 	return result
 }

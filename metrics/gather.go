@@ -73,19 +73,30 @@ type view struct {
 	older bool // another view of the same pod was opened later, and heads the list
 }
 
-// gatherer turns series into readings: one reply, one signal.
+// gatherer turns series into readings: one reply, one signal. The next reply to the same query mostly lists the same pods in the same
+// order: a gatherer that is used again puts them where they were before, and needs no new index.
 type gatherer struct {
-	spec     signalSpec
-	index    map[PodKey]int32
-	views    []view
+	spec  signalSpec
+	views []view // beyond them, in the same memory, are still those of the reply before
+	// index holds the newest view of each pod; nil as long as the pods come in the order of before.
+	index map[PodKey]int32
+	// before is the index of the reply before, nil if a pod had several views in it. Whoever has its samples reads it.
+	before   map[PodKey]int32
 	noID     int
 	at       float64 // evaluation time, seconds
 	lastName string
 	lastRank int16
 }
 
-func newGatherer(spec signalSpec, sizeHint int) *gatherer {
-	return &gatherer{spec: spec, index: make(map[PodKey]int32, sizeHint), views: make([]view, 0, sizeHint), lastRank: -1}
+func newGatherer(spec signalSpec) *gatherer { return &gatherer{spec: spec, lastRank: -1} }
+
+// again makes the gatherer ready for another reply.
+func (g *gatherer) again(spec signalSpec) {
+	g.before = nil
+	if len(g.index) == len(g.views) {
+		g.before = g.index
+	}
+	g.spec, g.views, g.index, g.noID, g.at, g.lastRank = spec, g.views[:0], nil, 0, 0, -1
 }
 
 // identity resolves whose sample a series is. Prometheus renames a scraped label to exported_* when the target has
@@ -149,6 +160,12 @@ func (g *gatherer) rank(source string) int16 {
 
 // view finds or opens the view of a series.
 func (g *gatherer) view(key PodKey, via string, rank int16) *view {
+	if g.index == nil {
+		if w := g.asBefore(key, via, rank); w != nil {
+			return w
+		}
+		g.reindex()
+	}
 	head, known := g.index[key]
 	if known {
 		for i := head; i >= 0; i = g.views[i].next {
@@ -161,8 +178,37 @@ func (g *gatherer) view(key PodKey, via string, rank int16) *view {
 		head = -1
 	}
 	g.index[key] = int32(len(g.views))
-	g.views = append(g.views, view{key: key, via: via, rank: rank, next: head})
+	return g.open(view{key: key, via: via, rank: rank, next: head})
+}
+
+// open adds a view.
+func (g *gatherer) open(w view) *view {
+	g.views = append(g.views, w)
 	return &g.views[len(g.views)-1]
+}
+
+// asBefore finds or opens the view of a series if it is of the last pod, or of the one that came next in the reply before. It returns nil
+// if it is of another.
+func (g *gatherer) asBefore(key PodKey, via string, rank int16) *view {
+	n := len(g.views)
+	if n > 0 && g.views[n-1].key == key {
+		if w := &g.views[n-1]; w.rank == rank && w.via == via {
+			return w
+		}
+		return nil
+	}
+	if n >= len(g.before) || g.views[:n+1][n].key != key {
+		return nil
+	}
+	return g.open(view{key: key, via: via, rank: rank, next: -1})
+}
+
+// reindex makes an index of the views, each of which is of another pod.
+func (g *gatherer) reindex() {
+	g.index = make(map[PodKey]int32, len(g.before))
+	for i := range g.views {
+		g.index[g.views[i].key] = int32(i)
+	}
 }
 
 // value is the pod's value in one view; ok is false if there is none.
@@ -205,23 +251,32 @@ func (g *gatherer) best(head int32) (*view, float64) {
 	return found, value
 }
 
-// samples closes the reply: one reading per pod. The gatherer must not be used afterwards: its index, which holds
-// the place of the newest view of each pod, becomes the index of the readings.
+// samples closes the reply: one reading per pod.
 func (g *gatherer) samples() Samples {
-	s := Samples{index: g.index, readings: make([]Reading, len(g.views))}
+	switch {
+	case g.index != nil:
+	case len(g.views) == len(g.before):
+		g.index = g.before
+	default:
+		g.reindex()
+	}
+	s := Samples{index: g.index, readings: make([]compactReading, len(g.views)), sources: make([]string, len(g.spec.sources))}
+	for i := range g.spec.sources {
+		s.sources[i] = g.spec.sources[i].Name
+	}
 	for i := range g.views {
 		if g.views[i].older {
 			continue
 		}
 		w, value := g.best(int32(i))
 		if w == nil {
-			delete(s.index, g.views[i].key)
 			continue
 		}
-		s.readings[i] = Reading{Value: value, Idle: w.idle}
-		if int(w.rank) < len(g.spec.sources) {
-			s.readings[i].Source = g.spec.sources[w.rank].Name
+		s.readings[i] = compactReading{value: value, source: w.rank, found: true, idle: w.idle}
+		if int(w.rank) >= len(s.sources) {
+			s.readings[i].source = -1
 		}
+		s.found++
 	}
 	return s
 }

@@ -25,7 +25,7 @@ func gatherRows(t *testing.T, signal policy.Signal, rows []row) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGatherer(spec, 0)
+	g := newGatherer(spec)
 	for _, r := range rows {
 		var labels labelSet
 		labels[fieldNamespace], labels[fieldPod] = r.ns, r.pod
@@ -218,5 +218,58 @@ func TestInternerAllocates(t *testing.T) {
 	pass()
 	if allocs := testing.AllocsPerRun(10, pass); allocs > 0 {
 		t.Errorf("%v allocations", allocs)
+	}
+}
+
+// TestGatherAgain: a gatherer that is used again says what a new one says, whatever came before, and leaves alone what it said then.
+func TestGatherAgain(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	spec, err := specOf(policy.GPUUtilization)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(g *gatherer, pods []int, value float64) map[string]string {
+		for _, pod := range pods {
+			labels := labelSet{fieldNamespace: "ml", fieldPod: fmt.Sprint(pod), fieldSource: spec.sources[0].Name}
+			if pod%7 == 3 {
+				labels[fieldExportedPod], labels[fieldPod] = labels[fieldPod], "exporter"
+			}
+			v := value
+			if pod%11 == 5 && value > 50 {
+				v = math.NaN()
+			}
+			g.add(&labels, 1767225600, v)
+		}
+		return shown(merged([]*gatherer{g}))
+	}
+	again := newGatherer(spec)
+	var pods []int
+	for pod := range 40 {
+		pods = append(pods, pod)
+	}
+	for reply := range 200 {
+		before := again.samples()
+		said := shown(Result{Samples: before})
+		again.again(spec)
+		switch r.IntN(6) {
+		case 0: // one goes
+			at := r.IntN(len(pods))
+			pods = slices.Delete(pods, at, at+1)
+		case 1: // one comes
+			pods = slices.Insert(pods, r.IntN(len(pods)), 100+reply)
+		case 2: // one has another GPU, listed beside the first or at the end
+			at := r.IntN(len(pods))
+			pods = slices.Insert(pods, []int{at, len(pods)}[r.IntN(2)], pods[at])
+		case 3:
+			i, j := r.IntN(len(pods)), r.IntN(len(pods))
+			pods[i], pods[j] = pods[j], pods[i]
+		}
+		got, want := add(again, pods, float64(reply%100)), add(newGatherer(spec), pods, float64(reply%100))
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("reply %d of %v: got\n%v\nwant\n%v", reply, pods, got, want)
+		}
+		if still := shown(Result{Samples: before}); !reflect.DeepEqual(still, said) {
+			t.Fatalf("reply %d changed what was said before: %v, was %v", reply, still, said)
+		}
 	}
 }

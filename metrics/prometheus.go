@@ -43,7 +43,7 @@ type Prometheus struct {
 	opts   Options
 
 	mu   sync.Mutex
-	size map[policy.Signal]int // number of pods in the last reply, to make the next map of the right size
+	idle map[string]*gatherer // by purpose
 }
 
 // Result is what one signal says about the pods of some namespaces.
@@ -80,7 +80,7 @@ func NewPrometheus(opts Options) (*Prometheus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Prometheus{client: c, opts: opts, size: map[policy.Signal]int{}}, nil
+	return &Prometheus{client: c, opts: opts, idle: map[string]*gatherer{}}, nil
 }
 
 // Server is the base URL for messages, without credentials.
@@ -122,37 +122,49 @@ func (p *Prometheus) Read(ctx context.Context, signal policy.Signal, namespaces 
 		return Result{}, err
 	}
 	queries := p.expressions(spec, namespaces, selection.expression)
-	gathered, err := p.gather(ctx, spec, string(signal), queries, p.sizeHint(signal, len(queries)))
+	result, err := p.gather(ctx, spec, string(signal), queries)
 	if err != nil {
 		return Result{}, fmt.Errorf("reading signal %s: %w", signal, err)
 	}
-	result := merged(gathered)
-	p.mu.Lock()
-	p.size[signal] = result.Samples.Len()
-	p.mu.Unlock()
 	return result, nil
 }
 
-func (p *Prometheus) sizeHint(signal policy.Signal, queries int) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.size[signal] / max(queries, 1)
-}
-
-// gather runs the queries, a few at a time.
-func (p *Prometheus) gather(
-	ctx context.Context, spec signalSpec, purpose string, queries []string, sizeHint int,
-) ([]*gatherer, error) {
+// gather runs the queries, a few at a time, and joins their replies.
+func (p *Prometheus) gather(ctx context.Context, spec signalSpec, purpose string, queries []string) (Result, error) {
 	gathered := make([]*gatherer, len(queries))
+	purposeOf := func(i int) string { return purpose + "/" + strconv.Itoa(i) }
+	for i := range queries {
+		gathered[i] = p.borrow(purposeOf(i), spec)
+	}
 	err := parallel(ctx, len(queries), func(ctx context.Context, i int) error {
-		g := newGatherer(spec, sizeHint)
-		gathered[i] = g
 		return p.client.query(ctx, question{
-			endpoint: "/api/v1/query", want: "vector", purpose: purpose + "/" + strconv.Itoa(i),
-			params: url.Values{"query": {queries[i]}}, emit: g.add,
+			endpoint: "/api/v1/query", want: "vector", purpose: purposeOf(i),
+			params: url.Values{"query": {queries[i]}}, emit: gathered[i].add,
 		})
 	})
-	return gathered, err
+	if err != nil {
+		return Result{}, err
+	}
+	result := merged(gathered)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range gathered {
+		p.idle[purposeOf(i)] = gathered[i]
+	}
+	return result, nil
+}
+
+// borrow returns a gatherer that no one else uses, if it can be that of the last reply to the same query.
+func (p *Prometheus) borrow(purpose string, spec signalSpec) *gatherer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.idle[purpose]
+	if g == nil {
+		return newGatherer(spec)
+	}
+	delete(p.idle, purpose)
+	g.again(spec)
+	return g
 }
 
 // parallel calls f for 0..n-1, maxParallel at a time, and stops at the first error.
@@ -209,11 +221,10 @@ func (p *Prometheus) Ages(ctx context.Context, signal policy.Signal, namespaces 
 	}
 	queries := p.expressions(spec, namespaces, selection.ages)
 	spec.within, spec.limit, spec.percent = oldest, 1<<40, false
-	gathered, err := p.gather(ctx, spec, "ages of "+string(signal), queries, 0)
+	result, err := p.gather(ctx, spec, "ages of "+string(signal), queries)
 	if err != nil {
 		return Ages{}, fmt.Errorf("reading the ages of signal %s: %w", signal, err)
 	}
-	result := merged(gathered)
 	ages := Ages{Samples: make(map[PodKey]time.Time, result.Samples.Len()), ServerTime: result.ServerTime}
 	for key, reading := range result.Samples.All() {
 		ages.Samples[key] = serverTime(reading.Value)
@@ -262,7 +273,7 @@ func (p *Prometheus) rangeQuery(ctx context.Context, spec signalSpec, params url
 	add := func(labels *labelSet, t, v float64) {
 		g := mine[t]
 		if g == nil {
-			g = newGatherer(spec, 0)
+			g = newGatherer(spec)
 			mine[t] = g
 		}
 		g.add(labels, t, v)

@@ -2,6 +2,8 @@ package metrics
 
 import (
 	"iter"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -24,51 +26,83 @@ type Reading struct {
 // Samples holds one reading per pod. A pod that is not in it is missing, never 0. The zero value is empty. It is
 // immutable.
 type Samples struct {
+	// index may know pods that have no reading.
 	index    map[PodKey]int32
-	readings []Reading
+	readings []compactReading
+	sources  []string
+	times    []time.Time // of the readings; nil if none is known
+	found    int
+}
+
+// compactReading is a Reading as it is kept: there may be 100,000 of them.
+type compactReading struct {
+	value  float64
+	source int16 // in sources, -1 if it is not known
+	found  bool
+	idle   bool
 }
 
 // NewSamples returns the samples of a map.
 func NewSamples(readings map[PodKey]Reading) Samples {
 	s := Samples{index: make(map[PodKey]int32, len(readings))}
-	for key, reading := range readings {
+	for key, r := range readings {
 		s.index[key] = int32(len(s.readings))
-		s.readings = append(s.readings, reading)
+		source := slices.Index(s.sources, r.Source)
+		if source < 0 {
+			source, s.sources = len(s.sources), append(s.sources, r.Source)
+		}
+		s.readings = append(s.readings, compactReading{value: r.Value, source: int16(source), found: true, idle: r.Idle})
+		s.times = append(s.times, r.Time)
 	}
+	s.found = len(s.readings)
 	return s
 }
 
 // Len is the number of pods.
-func (s Samples) Len() int { return len(s.index) }
+func (s Samples) Len() int { return s.found }
 
 // Get returns the reading of a pod; ok is false if it is missing.
 func (s Samples) Get(namespace, pod string) (reading Reading, ok bool) {
 	i, ok := s.index[PodKey{namespace, pod}]
-	if !ok {
+	if !ok || !s.readings[i].found {
 		return Reading{}, false
 	}
-	return s.readings[i], true
+	return s.at(i), true
+}
+
+// at is a reading by its place.
+func (s Samples) at(i int32) Reading {
+	r := Reading{Value: s.readings[i].value, Idle: s.readings[i].idle}
+	if source := s.readings[i].source; source >= 0 {
+		r.Source = s.sources[source]
+	}
+	if s.times != nil {
+		r.Time = s.times[i]
+	}
+	return r
 }
 
 // All iterates over the pods in no particular order.
 func (s Samples) All() iter.Seq2[PodKey, Reading] {
 	return func(yield func(PodKey, Reading) bool) {
 		for key, i := range s.index {
-			if !yield(key, s.readings[i]) {
+			if s.readings[i].found && !yield(key, s.at(i)) {
 				return
 			}
 		}
 	}
 }
 
-// join adds the samples of other pods. It changes s.
+// join returns the samples together with those of other pods, read from the same sources, of which no time is known.
 func (s Samples) join(other Samples) Samples {
+	joined := Samples{
+		index: maps.Clone(s.index), readings: slices.Concat(s.readings, other.readings), sources: s.sources, found: s.found + other.found,
+	}
 	for key, i := range other.index {
-		if _, known := s.index[key]; known {
+		if _, known := joined.index[key]; known {
 			continue
 		}
-		s.index[key] = int32(len(s.readings))
-		s.readings = append(s.readings, other.readings[i])
+		joined.index[key] = int32(len(s.readings)) + i
 	}
-	return s
+	return joined
 }

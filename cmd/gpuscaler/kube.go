@@ -83,16 +83,6 @@ func (g *globals) cluster() (*cluster, error) {
 	}
 	config.UserAgent = "gpuscaler/" + readVersion().Version
 	c := &cluster{config: config}
-	if c.client, err = controller.ClientFor(config); err != nil {
-		return nil, err
-	}
-	if c.dynamic, err = controller.DynamicFor(config); err != nil {
-		return nil, err
-	}
-	if c.namespace, _, err = loader.Namespace(); err != nil {
-		return nil, fmt.Errorf("reading the namespace of the kubeconfig: %w", err)
-	}
-	c.explicit = *g.kube.Namespace != ""
 	raw, err := loader.RawConfig()
 	if err != nil {
 		return nil, kubeconfigError(err)
@@ -103,6 +93,20 @@ func (g *globals) cluster() (*cluster, error) {
 			return nil, kubeconfigError(err)
 		}
 		c.inCluster = true
+		// There compressing costs more, at both ends, than sending does: it is for slow links.
+		config.DisableCompression = true
+	}
+	if c.client, err = controller.ClientFor(config); err != nil {
+		return nil, err
+	}
+	if c.dynamic, err = controller.DynamicFor(config); err != nil {
+		return nil, err
+	}
+	if c.namespace, _, err = loader.Namespace(); err != nil {
+		return nil, fmt.Errorf("reading the namespace of the kubeconfig: %w", err)
+	}
+	c.explicit = *g.kube.Namespace != ""
+	if c.inCluster {
 		return c, nil
 	}
 	c.context = cmp.Or(*g.kube.Context, raw.CurrentContext)

@@ -42,6 +42,7 @@ browser: it prints where. It sends no write of any kind: no scale, no Event, no 
 			if err != nil {
 				return err
 			}
+			collectEarly()
 			if o.dryRun {
 				return o.showDryRun(cmd, g, c, &files)
 			}

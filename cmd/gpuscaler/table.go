@@ -31,7 +31,7 @@ func rowsOf(s *controller.Snapshot) []row {
 	rows := make([]row, len(s.Workloads))
 	for i := range s.Workloads {
 		w := &s.Workloads[i]
-		d := &w.Decision
+		d := w.Decision
 		rows[i] = row{
 			namespace: w.Namespace, name: w.Name,
 			current: strconv.Itoa(d.Current), desired: strconv.Itoa(d.Desired),

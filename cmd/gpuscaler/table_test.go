@@ -20,7 +20,7 @@ func snapshot(at time.Time, workloads ...controller.Workload) *controller.Snapsh
 // workload is one with a decision over two signals.
 func workload(name string, current, desired int, value float64) controller.Workload {
 	stage := policy.Stage{Replicas: desired, Reason: policy.ReadyForNewScale}
-	return controller.Workload{Namespace: "team", Name: name, Decision: policy.Decision{
+	return controller.Workload{Namespace: "team", Name: name, Decision: &policy.Decision{
 		Current: current, Desired: desired, Reason: policy.ReadyForNewScale,
 		Recommended: stage, Guarded: stage, Stabilized: stage, Limited: stage, Bounded: stage,
 		Signals: []policy.SignalDecision{
@@ -163,7 +163,7 @@ func TestOrigin(t *testing.T) {
 		"gpuscaler_nvml_gpu_utilization_ratio (NVML agents)":        "queue-depth 5/4 (NVML agents), kv-cache ?/80",
 	} {
 		w.Decision.Signals[1].Source = source
-		if got := signalsOf(&w.Decision); got != want {
+		if got := signalsOf(w.Decision); got != want {
 			t.Errorf("%q: got %q, want %q", source, got, want)
 		}
 	}

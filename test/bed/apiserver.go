@@ -2,6 +2,7 @@ package bed
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -18,12 +19,13 @@ import (
 // stopTimeout bounds how long a stopping API server is waited for.
 const stopTimeout = 20 * time.Second
 
-// auditPolicy logs every request that could change something, once, when it is answered. The bed's own components are
-// left out: they write several lines a pod.
+// auditPolicy logs every request that could change something, once, when it is answered, and of some users the reads too: a watch when
+// it ends. The bed's own components are left out: they write several lines a pod.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
+- {level: Metadata, users: %s}
 - {level: None, verbs: [get, list, watch]}
 - {level: None, users: ["system:apiserver", "` + managerUser + `", "` + schedulerUser + `", "` + kubeletUser + `"]}
 - {level: Metadata}
@@ -44,9 +46,9 @@ type apiServer struct {
 }
 
 // startAPIServer starts kube-apiserver on a free loopback port with its files in dir; etcd and the egress proxy listen
-// there already. It returns before the server answers.
-func startAPIServer(dir *dataDir, ca *authority) (*apiServer, error) {
-	if err := writeServerFiles(dir, ca); err != nil {
+// there already. The audit log has also the reads of the users named. It returns before the server answers.
+func startAPIServer(dir *dataDir, ca *authority, auditReads []string) (*apiServer, error) {
+	if err := writeServerFiles(dir, ca, auditReads); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -140,8 +142,13 @@ func serverFlags(dir *dataDir) []string {
 	}
 }
 
-func writeServerFiles(dir *dataDir, ca *authority) error {
+func writeServerFiles(dir *dataDir, ca *authority, auditReads []string) error {
 	server, err := ca.server()
+	if err != nil {
+		return err
+	}
+	// A rule without users would be one for all of them.
+	readers, err := json.Marshal(append([]string{"nobody"}, auditReads...))
 	if err != nil {
 		return err
 	}
@@ -151,7 +158,7 @@ func writeServerFiles(dir *dataDir, ca *authority) error {
 	}
 	for name, content := range map[string][]byte{
 		"ca.crt": ca.pem, "server.crt": server.cert, "server.key": server.key, "sa.key": accounts,
-		"audit-policy.yaml": []byte(auditPolicy),
+		"audit-policy.yaml": fmt.Appendf(nil, auditPolicy, readers),
 		"egress.yaml":       fmt.Appendf(nil, egressConfig, dir.path("egress.sock")),
 	} {
 		if err := writeFile(dir.path(name), content); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,11 +14,11 @@ import (
 // auditLog is the name of the audit log in the data directory.
 const auditLog = "audit.log"
 
-// AuditEvent is one request that reached the API server and could have changed something.
+// AuditEvent is one request that reached the API server.
 type AuditEvent struct {
 	// Time is when the request arrived.
 	Time time.Time
-	// Verb is the API verb: create, update, patch, delete or deletecollection.
+	// Verb is the API verb: create, update, patch, delete or deletecollection, or of a read get, list or watch.
 	Verb string
 	// User is who asked; Impersonated is as whom, if it differs.
 	User, Impersonated string
@@ -36,9 +37,12 @@ func (e AuditEvent) String() string {
 	return fmt.Sprintf("%s %s %s -> %d", e.User, e.Verb, e.URI, e.Code)
 }
 
-// harmless tells whether the request changed nothing by its nature: a question in the form of a create, or a dry run.
+// harmless tells whether the request changed nothing by its nature: a read, a question in the form of a create, or a dry run.
 func (e AuditEvent) harmless() bool {
-	if e.Verb == "create" && strings.HasSuffix(e.Resource, "reviews") {
+	switch {
+	case e.Verb == "get" || e.Verb == "list" || e.Verb == "watch":
+		return true
+	case e.Verb == "create" && strings.HasSuffix(e.Resource, "reviews"):
 		return true
 	}
 	at, err := url.Parse(e.URI)
@@ -49,6 +53,13 @@ func (e AuditEvent) harmless() bool {
 // in their order. Reviews (SelfSubjectAccessReview and its like) and dry runs are no mutations. The requests of the
 // bed's own controllers and those with KubeletConfig are not recorded.
 func (b *Bed) AuditMutations(user string) ([]AuditEvent, error) {
+	events, err := b.AuditRequests(user)
+	return slices.DeleteFunc(events, AuditEvent.harmless), err
+}
+
+// AuditRequests returns all requests of a user ("" for all users) that the audit log has, in the order of their answers: those of
+// AuditMutations, reviews and dry runs, and the reads of Options.AuditReads. A watch is there when it has ended.
+func (b *Bed) AuditRequests(user string) ([]AuditEvent, error) {
 	text, err := os.ReadFile(b.dir.path(auditLog))
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit log: %w", err)
@@ -61,7 +72,7 @@ func (b *Bed) AuditMutations(user string) ([]AuditEvent, error) {
 		if err != nil {
 			return nil, err
 		}
-		if (user == "" || event.User == user || event.Impersonated == user) && !event.harmless() {
+		if user == "" || event.User == user || event.Impersonated == user {
 			events = append(events, event)
 		}
 	}
