@@ -1,16 +1,13 @@
 package faults
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
-	"github.com/gpuscaler/gpuscaler/test/install"
 	"github.com/gpuscaler/gpuscaler/test/mutant"
 	"github.com/gpuscaler/gpuscaler/test/stage"
 )
@@ -129,7 +126,7 @@ func leaseLost(w *world) {
 	ns := stage.Namespace(w, "lease")
 	d := stage.Create(w, ns, "vision", 2, stage.GPUAnnotations(), load)
 	gateway, config := stage.Gatewayed(w)
-	allowLease(w, ns)
+	stage.AllowName(w, ns)
 	start := func() *stage.Process {
 		return w.run(config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect", "--controller-name", ns)
 	}
@@ -148,19 +145,6 @@ func leaseLost(w *world) {
 	second := start()
 	bed.WaitFor(w, 30*time.Second, "the new leader", func() error { return bed.Want("leads", second.Leads(), true) })
 	d.WaitReplicas(4, 20*time.Second)
-}
-
-// allowLease grants an installation with a name of its own a Lease and a checkpoint.
-func allowLease(w *world, name string) {
-	w.Helper()
-	lease := rbacv1.PolicyRule{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"gpuscaler-" + name}, Verbs: []string{"get", "update"}}
-	checkpoint := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "update"}}
-	for n := range 16 {
-		checkpoint.ResourceNames = append(checkpoint.ResourceNames, fmt.Sprintf("gpuscaler-%s-checkpoint-%d", name, n))
-	}
-	if err := stage.Cluster.Grant(w.Context(), install.Namespace, stage.ControllerUser, lease, checkpoint); err != nil {
-		w.Fatal(err)
-	}
 }
 
 func unseenWrite(w *world) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
-	"github.com/gpuscaler/gpuscaler/test/install"
 	"github.com/gpuscaler/gpuscaler/test/mutant"
 	"github.com/gpuscaler/gpuscaler/test/prom"
 	"github.com/gpuscaler/gpuscaler/test/stage"
@@ -58,7 +57,7 @@ func checkpoints(c *bed.Call) bool {
 func (c *crash) play(w *world) {
 	ns, d, l, p := w.scene("crash", "scale-up.policies", "2 pods/5m")
 	stage.AllowName(w, ns)
-	gateway, config := gatewayed(w)
+	gateway, config := stage.Gatewayed(w)
 	leader := w.run(config, "run", "--interval", "1s", "--watch-namespace", ns, "--prometheus-url", p.URL(), "--leader-elect", "--controller-name", ns)
 	bed.WaitFor(w, 30*time.Second, "a leader", func() error { return bed.Want("leads", leader.Leads(), true) })
 	standby := w.named(ns, ns, p.URL())
@@ -123,23 +122,4 @@ func (c *crash) arm(w *world, gateway *bed.Gateway, p *prom.Server, leader *stag
 	if err := p.SetHandler(kill); err != nil {
 		w.Fatal(err)
 	}
-}
-
-// gatewayed returns a gateway to the API server, and a kubeconfig of the controller that goes through it.
-func gatewayed(w *world) (*bed.Gateway, string) {
-	w.Helper()
-	gateway, err := stage.Cluster.NewGateway()
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(gateway.Close)
-	config, err := stage.Cluster.ServiceAccountConfig(w.Context(), install.Namespace, install.ServiceAccount)
-	if err != nil {
-		w.Fatal(err)
-	}
-	path := w.TempDir() + "/kubeconfig"
-	if err := bed.WriteKubeconfig(path, gateway.Through(config)); err != nil {
-		w.Fatal(err)
-	}
-	return gateway, path
 }

@@ -90,9 +90,10 @@ func readsOnly(w *world) {
 			}
 			return bed.Want("desired", seen.Desired, 4)
 		})
-		if out := dry.Output(); !strings.Contains(out, "context bed, cluster bed, at https://127.0.0.1") || !strings.Contains(out, "vision") {
-			w.Errorf("the output names not the context, the server and the workload:\n%s", out)
-		}
+		bed.WaitFor(w, 10*time.Second, "the table", func() error {
+			out := dry.Output()
+			return bed.Want("names the context, the server and the workload", strings.Contains(out, "context bed, cluster bed, at https://127.0.0.1") && strings.Contains(out, "vision"), true)
+		})
 		d.HoldsReplicas(2, 2*time.Second)
 	}
 	events, err := stage.Cluster.AuditMutations(ns)

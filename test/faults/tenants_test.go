@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -91,7 +90,7 @@ var ofTenants = []row{
 		play: rigged(panicking),
 	},
 	{
-		number: 30, fault: "200 Deployments that want a write appear in one moment",
+		number: 30, fault: "100 Deployments that want a write appear in one moment",
 		promise: "at most 24 writes are under way at once; each Deployment gets its own; others are undisturbed",
 		guard: &mutant.Mutation{Name: "all writes are sent at once", Edits: []mutant.Edit{{
 			File: "controller/writes.go", Old: "	for w.inFlight < w.limit {\n", New: "	for mutant == N || w.inFlight < w.limit {\n",
@@ -99,7 +98,7 @@ var ofTenants = []row{
 		play: appearing,
 	},
 	{
-		number: 30, fault: "One namespace wants 100 writes of an API server that is slow",
+		number: 30, fault: "One namespace wants 60 writes of an API server that is slow",
 		promise: "others need not wait for it: the namespaces take turns",
 		guard: &mutant.Mutation{Name: "a namespace with many writes goes first with all of them", Edits: []mutant.Edit{{
 			File: "controller/queue.go", Old: "	q.turns = append(q.turns, ns)\n	return",
@@ -108,7 +107,7 @@ var ofTenants = []row{
 		play: takesTurns,
 	},
 	{
-		number: 30, fault: "100 Deployments come and go",
+		number: 30, fault: "50 Deployments come and go",
 		promise: "the metrics of the program are as few as before",
 		guard: &mutant.Mutation{Name: "the series of workloads that are gone stay", Edits: []mutant.Edit{
 			{
@@ -433,7 +432,7 @@ func appearing(w *world) {
 	load := stage.NewLoad(100)
 	ns, good := stage.Namespace(w, "crowd"), stage.Namespace(w, "good")
 	other := stage.Create(w, good, "other", 2, stage.GPUAnnotations(), load)
-	list := crowd(w, ns, 200)
+	list := crowd(w, ns, 100)
 	label(w, good, ns)
 	gateway, config := stage.Gatewayed(w)
 	var seen tries
@@ -456,7 +455,7 @@ func appearing(w *world) {
 // Both are seen in the same tick, and the one with few comes last by its name.
 func takesTurns(w *world) {
 	many, few := stage.Namespace(w, "a-crowd"), stage.Namespace(w, "z-few")
-	list := crowd(w, many, 100)
+	list := crowd(w, many, 60)
 	alone := crowd(w, few, 1)
 	gateway, config := stage.Gatewayed(w)
 	var seen tries
@@ -475,26 +474,26 @@ var seriesOf = regexp.MustCompile(`(?m)^gpuscaler_.*$`)
 func comeAndGo(w *world) {
 	ns := stage.Namespace(w, "come")
 	program := w.runs(ns, "http://127.0.0.1:1")
-	count := func() int { return len(seriesOf.FindAll(page(w, program), -1)) }
-	var before atomic.Int64
+	count := func() int {
+		time.Sleep(200 * time.Millisecond)
+		return len(seriesOf.FindAll(page(w, program), -1))
+	}
 	bed.WaitFor(w, 20*time.Second, "the metrics", func() error {
-		if _, err := stage.Get("http://" + program.Listen + "/metrics"); err != nil {
-			return err
-		}
-		before.Store(int64(count()))
-		return nil
+		_, err := stage.Get("http://" + program.Listen + "/metrics")
+		return err
 	})
-	list := crowd(w, ns, 100)
+	before := count()
+	list := crowd(w, ns, 50)
 	haveAll(w, list, 30*time.Second)
-	bed.WaitFor(w, 10*time.Second, "their series", func() error { return bed.Want("some for each", count() > int(before.Load())+4*len(list), true) })
+	bed.WaitFor(w, 10*time.Second, "their series", func() error { return bed.Want("some for each", count() > before+4*len(list), true) })
 	err := stage.Cluster.Client().AppsV1().Deployments(ns).DeleteCollection(w.Context(), metav1.DeleteOptions{}, metav1.ListOptions{})
 	if err != nil {
 		w.Fatal(err)
 	}
 	const kinds = 30 // results and reasons that had not happened before: a closed list
 	bed.WaitFor(w, 15*time.Second, "the series to go", func() error {
-		if n := count(); n > int(before.Load())+kinds {
-			return fmt.Errorf("%d series, %d before", n, before.Load())
+		if n := count(); n > before+kinds {
+			return fmt.Errorf("%d series, %d before", n, before)
 		}
 		return nil
 	})

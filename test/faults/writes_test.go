@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -185,6 +186,12 @@ func crowd(w *world, ns string, n int) []stage.Deployment {
 		})
 	}
 	making.Wait()
+	w.Cleanup(func() { // the row's own context has ended by then
+		err := stage.Cluster.Client().AppsV1().Deployments(ns).DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{})
+		if err != nil {
+			w.Errorf("deleting the crowd: %v", err)
+		}
+	})
 	if w.Failed() {
 		w.FailNow()
 	}
@@ -218,7 +225,7 @@ func haveAll(w *world, list []stage.Deployment, timeout time.Duration) {
 				n++
 			}
 		}
-		time.Sleep(100 * time.Millisecond) // a list is large
+		time.Sleep(300 * time.Millisecond) // a list is large, and others need the server too
 		return bed.Want("Deployments with two replicas", n, len(list))
 	})
 }
