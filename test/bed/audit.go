@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"net/url"
 	"os"
 	"strings"
@@ -13,11 +15,11 @@ import (
 // auditLog is the name of the audit log in the data directory.
 const auditLog = "audit.log"
 
-// AuditEvent is one request that reached the API server and could have changed something.
+// AuditEvent is one request that reached the API server and could have changed something, or of a user in Options.AuditReads.
 type AuditEvent struct {
 	// Time is when the request arrived.
 	Time time.Time
-	// Verb is the API verb: create, update, patch, delete or deletecollection.
+	// Verb is the API verb: create, update, patch, delete or deletecollection; of Options.AuditReads get, list or watch too.
 	Verb string
 	// User is who asked; Impersonated is as whom, if it differs.
 	User, Impersonated string
@@ -36,6 +38,9 @@ func (e AuditEvent) String() string {
 	return fmt.Sprintf("%s %s %s -> %d", e.User, e.Verb, e.URI, e.Code)
 }
 
+// mutates tells whether it is of a kind that can change something.
+func (e AuditEvent) mutates() bool { return e.Verb != "get" && e.Verb != "list" && e.Verb != "watch" }
+
 // harmless tells whether the request changed nothing by its nature: a question in the form of a create, or a dry run.
 func (e AuditEvent) harmless() bool {
 	if e.Verb == "create" && strings.HasSuffix(e.Resource, "reviews") {
@@ -49,23 +54,44 @@ func (e AuditEvent) harmless() bool {
 // in their order. Reviews (SelfSubjectAccessReview and its like) and dry runs are no mutations. The requests of the
 // bed's own controllers and those with KubeletConfig are not recorded.
 func (b *Bed) AuditMutations(user string) ([]AuditEvent, error) {
-	text, err := os.ReadFile(b.dir.path(auditLog))
+	all, _, err := ReadAudit(b.AuditLog(), 0)
 	if err != nil {
-		return nil, fmt.Errorf("reading the audit log: %w", err)
+		return nil, err
 	}
 	var events []AuditEvent
+	for _, event := range all {
+		if (user == "" || event.User == user || event.Impersonated == user) && event.mutates() && !event.harmless() {
+			events = append(events, event)
+		}
+	}
+	return events, nil
+}
+
+// AuditLog is the path of the audit log, for ReadAudit.
+func (b *Bed) AuditLog() string { return b.dir.path(auditLog) }
+
+// ReadAudit reads the events of an audit log from an offset in bytes, and returns the offset at which the next ones begin. It serves
+// processes that are not the bed's own.
+func ReadAudit(path string, offset int64) (events []AuditEvent, next int64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, offset, fmt.Errorf("reading the audit log: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.NewSectionReader(file, offset, math.MaxInt64-offset))
+	if err != nil {
+		return nil, offset, fmt.Errorf("reading the audit log: %w", err)
+	}
 	// A last line without its end is of a request that has no answer yet: it is being written.
 	whole := text[:bytes.LastIndexByte(text, '\n')+1]
 	for line := range bytes.Lines(whole) {
 		event, err := parseAuditEvent(line)
 		if err != nil {
-			return nil, err
+			return nil, offset, err
 		}
-		if (user == "" || event.User == user || event.Impersonated == user) && !event.harmless() {
-			events = append(events, event)
-		}
+		events = append(events, event)
 	}
-	return events, nil
+	return events, offset + int64(len(whole)), nil
 }
 
 // auditLine is the part of an audit.k8s.io/v1 Event that matters here.

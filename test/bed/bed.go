@@ -25,6 +25,10 @@ type Options struct {
 	// HPASync is how often the horizontal-pod-autoscaler controller looks at an autoscaler; 1s when zero (a cluster's
 	// default is 15s).
 	HPASync time.Duration
+	// WithoutHPA leaves the horizontal-pod-autoscaler controller out: somebody else runs it, or nobody.
+	WithoutHPA bool
+	// AuditReads are users of whom the audit log keeps every request, those that only read as well.
+	AuditReads []string
 }
 
 // Bed is a running control plane.
@@ -75,7 +79,7 @@ func (b *Bed) start(ctx context.Context, opts Options) error {
 	if b.etcd, err = startEtcd(ctx, b.dir.path("etcd")); err != nil {
 		return err
 	}
-	if b.api, err = startAPIServer(b.dir, b.ca); err != nil {
+	if b.api, err = startAPIServer(b.dir, b.ca, opts.AuditReads); err != nil {
 		return err
 	}
 	if b.admin, err = b.UserConfig("admin", []string{mastersGroup}); err != nil {
