@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -16,12 +17,29 @@ import (
 	"time"
 )
 
-// The API that the adapter serves, and the metric in it.
-const (
-	metricsGroup   = "custom.metrics.k8s.io"
-	metricsVersion = "v1beta2"
-	metric         = "gpu_utilization"
+// metric is what the adapter tells of pods, and of their sum.
+const metric = "gpu_utilization"
+
+// metricsAPI is an API of metrics.
+type metricsAPI struct {
+	group, version string
+	// resource is what is asked for in the namespace.
+	resource string
+}
+
+// The APIs that the adapter serves: metrics of each pod, and metrics that are of no pod.
+var (
+	podMetrics      = &metricsAPI{"custom.metrics.k8s.io", "v1beta2", "pods/*/" + metric}
+	externalMetrics = &metricsAPI{"external.metrics.k8s.io", "v1beta1", metric}
 )
+
+// service is the name of the APIService.
+func (m *metricsAPI) service() string { return m.version + "." + m.group }
+
+// root is the path of the API, path that of the metric.
+func (m *metricsAPI) root() string { return "/apis/" + m.group + "/" + m.version }
+
+func (m *metricsAPI) path() string { return m.root() + "/namespaces/" + namespace + "/" + m.resource }
 
 // adapterReady is what the role says when it is ready.
 type adapterReady struct{ Addr string }
@@ -33,15 +51,16 @@ type adapterCommand struct {
 	Fault  *fault                    `json:",omitempty"`
 }
 
-// adapter serves custom.metrics.k8s.io at no cost: each answer is made when its values come, and only sent when it is asked for.
+// adapter serves the APIs at no cost: each answer is made when its values come, and only sent when it is asked for.
 type adapter struct {
 	listener net.Listener
 	server   *http.Server
 	tls      *tls.Config
 
-	mu      sync.Mutex
-	values  map[string]map[string]int
-	answers map[string][]byte
+	mu     sync.Mutex
+	values map[string]map[string]int
+	// answers are by API and label app.
+	answers map[*metricsAPI]map[string][]byte
 	fault   fault
 	// healed is closed when the fault changes.
 	healed chan struct{}
@@ -55,7 +74,7 @@ func runAdapter(_ []string, in *json.Decoder, out *json.Encoder) error {
 	}
 	a := &adapter{
 		tls:    &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
-		values: map[string]map[string]int{}, answers: map[string][]byte{}, healed: make(chan struct{}),
+		values: map[string]map[string]int{}, answers: map[*metricsAPI]map[string][]byte{podMetrics: {}, externalMetrics: {}}, healed: make(chan struct{}),
 	}
 	if err := a.listen("127.0.0.1:0"); err != nil {
 		return err
@@ -118,7 +137,7 @@ func (a *adapter) fail(f fault, addr string) error {
 	return nil
 }
 
-// renderLocked makes the answer for a Deployment.
+// renderLocked makes the answers for a Deployment.
 func (a *adapter) renderLocked(app string) error {
 	type reference struct {
 		Kind       string `json:"kind"`
@@ -132,31 +151,46 @@ func (a *adapter) renderLocked(app string) error {
 		Timestamp       string            `json:"timestamp"`
 		Value           string            `json:"value"`
 	}
-	items, now := []item{}, time.Now().UTC().Format(time.RFC3339)
+	type sum struct {
+		Name      string            `json:"metricName"`
+		Labels    map[string]string `json:"metricLabels"`
+		Timestamp string            `json:"timestamp"`
+		Value     string            `json:"value"`
+	}
+	items, sums, total, now := []item{}, []sum{}, 0, time.Now().UTC().Format(time.RFC3339)
 	for pod, value := range a.values[app] {
 		if a.fault.shows(pod) {
 			items = append(items, item{
 				reference{"Pod", namespace, pod, "v1"}, map[string]string{"name": metric}, now, fmt.Sprint(value),
 			})
+			total += value
 		}
 	}
+	if len(items) > 0 {
+		sums = append(sums, sum{metric, map[string]string{"app": app}, now, fmt.Sprint(total)})
+	}
+	return errors.Join(a.keepLocked(podMetrics, "MetricValueList", app, items), a.keepLocked(externalMetrics, "ExternalMetricValueList", app, sums))
+}
+
+func (a *adapter) keepLocked(api *metricsAPI, kind, app string, items any) error {
 	text, err := json.Marshal(map[string]any{
-		"kind": "MetricValueList", "apiVersion": metricsGroup + "/" + metricsVersion, "metadata": map[string]any{}, "items": items,
+		"kind": kind, "apiVersion": api.group + "/" + api.version, "metadata": map[string]any{}, "items": items,
 	})
-	a.answers[app] = text
+	a.answers[api][app] = text
 	return err
 }
 
-// discovery says what there is, to the aggregator and to those who look for the API.
-var discovery = []byte(`{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"` + metricsGroup + "/" + metricsVersion + `","resources":[` +
-	`{"name":"pods/` + metric + `","singularName":"","namespaced":true,"kind":"MetricValueList","verbs":["get"]}]}`)
+// discovery says what there is in the API, to the aggregator and to those who look for the API.
+func (m *metricsAPI) discovery() []byte {
+	return []byte(`{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"` + m.group + "/" + m.version + `","resources":[` +
+		`{"name":"` + strings.Replace(m.resource, "*/", "", 1) + `","singularName":"","namespaced":true,"kind":"MetricValueList","verbs":["get"]}]}`)
+}
 
 // ServeHTTP answers as the fault says.
 func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	const root = "/apis/" + metricsGroup + "/" + metricsVersion
 	app, _ := strings.CutPrefix(r.URL.Query().Get("labelSelector"), "app=")
 	a.mu.Lock()
-	answer, kind, healed := a.answers[app], a.fault.Kind, a.healed
+	ofPods, external, kind, healed := a.answers[podMetrics][app], a.answers[externalMetrics][app], a.fault.Kind, a.healed
 	a.mu.Unlock()
 	if kind == hangs {
 		select {
@@ -165,10 +199,18 @@ func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		panic(http.ErrAbortHandler) // no answer, not even an empty one
 	}
-	switch {
-	case r.URL.Path == root:
-		answer = discovery
-	case r.URL.Path != root+"/namespaces/"+namespace+"/pods/*/"+metric || answer == nil:
+	var answer []byte
+	switch r.URL.Path {
+	case podMetrics.root():
+		answer = podMetrics.discovery()
+	case externalMetrics.root():
+		answer = externalMetrics.discovery()
+	case podMetrics.path():
+		answer = ofPods
+	case externalMetrics.path():
+		answer = external
+	}
+	if answer == nil {
 		http.NotFound(w, r)
 		return
 	}

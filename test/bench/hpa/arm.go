@@ -34,8 +34,9 @@ type arm struct {
 	name string
 	// user is by whom the audit log knows it; "" for nobody.
 	user string
-	// tuning is that of an HPA arm, nil for the others.
+	// tuning is that of an HPA arm, nil for the others, and api where it reads its metric.
 	tuning *tuning
+	api    *metricsAPI
 	// interval is that of ours. Direct arms read the agents on the nodes, the others Prometheus.
 	interval time.Duration
 	direct   bool
@@ -46,8 +47,9 @@ func (o *options) arms() map[string]*arm {
 	all := map[string]*arm{}
 	for _, a := range []*arm{
 		{name: report.Idle},
-		{name: "hpa-defaults", user: autoscalerUser, tuning: &defaults},
-		{name: "hpa-tuned", user: autoscalerUser, tuning: &o.tuned},
+		{name: "hpa-defaults", user: autoscalerUser, tuning: &defaults, api: podMetrics},
+		{name: "hpa-tuned", user: autoscalerUser, tuning: &o.tuned, api: podMetrics},
+		{name: "hpa-tuned-external", user: autoscalerUser, tuning: &o.tuned, api: externalMetrics},
 		{name: "gpuscaler-15s", user: controllerUser, interval: 15 * time.Second},
 		{name: "gpuscaler-1s", user: controllerUser, interval: time.Second},
 		{name: "gpuscaler-1s-direct", user: controllerUser, interval: time.Second, direct: true},
@@ -103,7 +105,7 @@ func (s *stage) end(ctx context.Context, a *arm) error {
 	if a.tuning != nil {
 		errs = append(errs,
 			s.client.AutoscalingV2().HorizontalPodAutoscalers(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
-			s.dynamic.Resource(apiServices).Delete(ctx, metricsVersion+"."+metricsGroup, metav1.DeleteOptions{}))
+			s.dynamic.Resource(apiServices).Delete(ctx, a.api.service(), metav1.DeleteOptions{}))
 	}
 	if a.direct {
 		for i := range s.nodes {
@@ -120,9 +122,9 @@ var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", V
 func (s *stage) startHPA(ctx context.Context, a *arm) (err error) {
 	service := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-		"metadata": map[string]any{"name": metricsVersion + "." + metricsGroup},
+		"metadata": map[string]any{"name": a.api.service()},
 		"spec": map[string]any{
-			"group": metricsGroup, "version": metricsVersion, "groupPriorityMinimum": int64(100), "versionPriority": int64(100),
+			"group": a.api.group, "version": a.api.version, "groupPriorityMinimum": int64(100), "versionPriority": int64(100),
 			"insecureSkipTLSVerify": true,
 			"service":               map[string]any{"namespace": adapterNamespace, "name": adapterService, "port": int64(adapterPort)},
 		},
@@ -130,11 +132,11 @@ func (s *stage) startHPA(ctx context.Context, a *arm) (err error) {
 	if _, err := s.dynamic.Resource(apiServices).Create(ctx, service, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("registering the adapter: %w", err)
 	}
-	if err := s.waitAdapter(ctx); err != nil {
+	if err := s.waitAdapter(ctx, a.api); err != nil {
 		return err
 	}
 	for _, l := range s.loads {
-		if _, err := s.client.AutoscalingV2().HorizontalPodAutoscalers(namespace).Create(ctx, hpaOf(l.app), metav1.CreateOptions{}); err != nil {
+		if _, err := s.client.AutoscalingV2().HorizontalPodAutoscalers(namespace).Create(ctx, hpaOf(l.app, a.api), metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("creating the HPA of %s: %w", l.app, err)
 		}
 	}
@@ -146,11 +148,10 @@ func (s *stage) startHPA(ctx context.Context, a *arm) (err error) {
 }
 
 // waitAdapter waits until the API server reaches the adapter, and it has values of all Deployments.
-func (s *stage) waitAdapter(ctx context.Context) error {
+func (s *stage) waitAdapter(ctx context.Context, api *metricsAPI) error {
 	return until(ctx, time.Minute, "the adapter behind the API server", func() error {
 		for _, l := range s.loads {
-			path := fmt.Sprintf("/apis/%s/%s/namespaces/%s/pods/*/%s", metricsGroup, metricsVersion, namespace, metric)
-			err := s.client.CoreV1().RESTClient().Get().AbsPath(path).Param("labelSelector", "app="+l.app).Do(ctx).Error()
+			err := s.client.CoreV1().RESTClient().Get().AbsPath(api.path()).Param("labelSelector", "app="+l.app).Do(ctx).Error()
 			if err != nil {
 				return err
 			}
@@ -160,27 +161,33 @@ func (s *stage) waitAdapter(ctx context.Context) error {
 }
 
 // hpaOf says the same as annotations.
-func hpaOf(app string) *autoscalingv2.HorizontalPodAutoscaler {
+func hpaOf(app string, api *metricsAPI) *autoscalingv2.HorizontalPodAutoscaler {
 	lowest, window := int32(minReplicas), int32(downWindow/time.Second)
 	return &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: app},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: app},
 			MinReplicas:    &lowest, MaxReplicas: maxReplicas,
-			Metrics: []autoscalingv2.MetricSpec{{
-				Type: autoscalingv2.PodsMetricSourceType,
-				Pods: &autoscalingv2.PodsMetricSource{
-					Metric: autoscalingv2.MetricIdentifier{Name: metric},
-					Target: autoscalingv2.MetricTarget{
-						Type: autoscalingv2.AverageValueMetricType, AverageValue: resource.NewQuantity(target, resource.DecimalSI),
-					},
-				},
-			}},
+			Metrics: []autoscalingv2.MetricSpec{metricOf(app, api)},
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{
 				ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: &window},
 			},
 		},
 	}
+}
+
+// metricOf is the one metric of an HPA: of each pod, or the sum that an external one is.
+func metricOf(app string, api *metricsAPI) autoscalingv2.MetricSpec {
+	to := autoscalingv2.MetricTarget{
+		Type: autoscalingv2.AverageValueMetricType, AverageValue: resource.NewQuantity(target, resource.DecimalSI),
+	}
+	if api == podMetrics {
+		source := &autoscalingv2.PodsMetricSource{Metric: autoscalingv2.MetricIdentifier{Name: metric}, Target: to}
+		return autoscalingv2.MetricSpec{Type: autoscalingv2.PodsMetricSourceType, Pods: source}
+	}
+	only := &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
+	source := &autoscalingv2.ExternalMetricSource{Metric: autoscalingv2.MetricIdentifier{Name: metric, Selector: only}, Target: to}
+	return autoscalingv2.MetricSpec{Type: autoscalingv2.ExternalMetricSourceType, External: source}
 }
 
 // activeHPAs returns nil if all HPAs have been synced with metrics.
@@ -214,6 +221,10 @@ func (s *stage) startOurs(ctx context.Context, a *arm) (err error) {
 			return err
 		}
 		s.scrapes.pointTo(s.prometheus)
+		// With a first tick before the first scrapes, the second would be waited for.
+		if err := pause(ctx, 3*scrapeInterval); err != nil {
+			return err
+		}
 		source = at.URL
 	}
 	listen, err := freeAddress(ctx)
@@ -324,4 +335,3 @@ func (s *stage) fail(a *arm, kind string) error {
 	}
 	return s.prometheus.ask(prometheusCommand{Fault: &f})
 }
-

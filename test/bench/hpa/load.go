@@ -2,7 +2,6 @@ package main
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +12,7 @@ import (
 // target is the utilization in percent that all arms hold.
 const target = 50
 
-// load is the load of a Deployment, spread evenly over its ready pods: each GPU reads the share, a whole number of percent, at most
+// load is the load of a Deployment, spread evenly over its ready pods: each GPU reads the share, cut down to whole percent, at most
 // 100. It is a fleet.Model.
 type load struct {
 	app string
@@ -58,7 +57,7 @@ func (l *load) spreadLocked() {
 	if l.frozen || len(l.ready) == 0 {
 		return
 	}
-	l.share = int(min(100, math.Round(l.total/float64(len(l.ready)))))
+	l.share = min(100, int(l.total)/len(l.ready))
 	values := make(map[string]int, len(l.ready))
 	for _, pod := range l.ready {
 		values[pod] = l.share

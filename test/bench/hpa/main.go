@@ -17,6 +17,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -26,6 +28,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"k8s.io/klog/v2"
 
 	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/bench/hpa/report"
@@ -38,28 +42,28 @@ type options struct {
 	names         []string
 	seed          uint64
 	tuned         tuning
-	// How long the phases are. Steps come within the window; what they cost is counted until the tail ends.
-	rest, window, tail, noise, outage time.Duration
-	outages                           []string
+	// How long the phases are. Steps come within the window; what they cost is counted until the tail ends. Quiet goes before rest.
+	rest, window, tail, noise, outage, quiet time.Duration
+	outages                                  []string
 
 	program, rights, csv, readme string
 }
 
-// defaultArms leave out the one that needs no Prometheus.
+// defaultArms leave out one that needs no Prometheus and one of the HPA on a sum, for the sake of the time that a run takes.
 const defaultArms = "hpa-defaults,hpa-tuned,gpuscaler-15s,gpuscaler-1s"
 
 func newOptions() *options {
 	return &options{
 		rounds: 2, steps: 80, names: strings.Split(defaultArms, ","), seed: uint64(time.Now().UnixNano()),
 		tuned: tuning{sync: time.Second, workers: 20, qps: 1000, burst: 2000},
-		rest:  30 * time.Second, window: 22500 * time.Millisecond, tail: 17500 * time.Millisecond,
-		noise: 30 * time.Second, outage: 16 * time.Second, outages: faults,
+		rest:  30 * time.Second, window: 30 * time.Second, tail: 15 * time.Second,
+		noise: 30 * time.Second, outage: 16 * time.Second, outages: faults, quiet: 7 * time.Second,
 		program: "../bin/gpuscaler", rights: "../deploy/rbac",
 	}
 }
 
 func (o *options) flags(set *flag.FlagSet) {
-	set.IntVar(&o.rounds, "rounds", o.rounds, "how often each arm has its turn; the outages come in the last one")
+	set.IntVar(&o.rounds, "rounds", o.rounds, "how often each arm has its turn; noise and outages come in the last one")
 	set.IntVar(&o.steps, "steps", o.steps, "how many Deployments there are; each steps once a round")
 	list := func(to *[]string) func(string) error {
 		return func(text string) error {
@@ -71,8 +75,9 @@ func (o *options) flags(set *flag.FlagSet) {
 	set.Func("outages", "comma-separated kinds of outage (default "+strings.Join(faults, ",")+")", list(&o.outages))
 	set.Uint64Var(&o.seed, "seed", o.seed, "the same seed gives the same order of arms, moments of steps, and noise")
 	o.tuned.flags("hpa-", set)
+	set.DurationVar(&o.quiet, "quiet", o.quiet, "how long a scaler is given to end what it does at its start; gpuscaler writes its checkpoint 5s after a decision at most")
 	set.DurationVar(&o.rest, "rest", o.rest, "how long nothing happens")
-	set.DurationVar(&o.window, "window", o.window, "within what time all loads step")
+	set.DurationVar(&o.window, "window", o.window, "within what time all loads step: a multiple of all intervals, so that they do so at every phase alike")
 	set.DurationVar(&o.tail, "tail", o.tail, "how long after that the cost of it is counted")
 	set.DurationVar(&o.noise, "noise", o.noise, "how long the load is noisy")
 	set.DurationVar(&o.outage, "outage", o.outage, "how long an outage is")
@@ -92,21 +97,21 @@ func (o *options) validate() error {
 	if o.steps < 2 || o.steps > 200 {
 		wrong("-steps is %d, want 2 to 200", o.steps)
 	}
-	all := o.arms()
+	known := slices.DeleteFunc(slices.Sorted(maps.Keys(o.arms())), func(name string) bool { return name == report.Idle })
 	for _, name := range o.names {
-		if _, ok := all[name]; !ok || name == report.Idle {
-			wrong("-arms has %q, want some of %s, gpuscaler-1s-direct", name, defaultArms)
+		if !slices.Contains(known, name) {
+			wrong("-arms has %q, want some of %s", name, strings.Join(known, ", "))
 		}
 	}
 	if len(o.names) == 0 {
-		wrong("-arms is empty, want some of %s, gpuscaler-1s-direct", defaultArms)
+		wrong("-arms is empty, want some of %s", strings.Join(known, ", "))
 	}
 	for _, kind := range o.outages {
 		if !slices.Contains(faults, kind) {
 			wrong("-outages has %q, want some of %s", kind, strings.Join(faults, ", "))
 		}
 	}
-	if o.rest <= 0 || o.window <= 0 || o.tail < 0 || o.noise < 0 || o.outage <= 0 {
+	if o.quiet < 0 || o.rest <= 0 || o.window <= 0 || o.tail < 0 || o.noise < 0 || o.outage <= 0 {
 		wrong("a duration is below zero, or one of -rest, -window and -outage is zero")
 	}
 	return errors.Join(errs...)
@@ -166,6 +171,7 @@ func (o *options) run(ctx context.Context) error {
 // measure lets all arms play, in an order of its own in each round.
 func (o *options) measure(ctx context.Context) (rs report.Records, err error) {
 	fmt.Println("Starting the control plane and the nodes…")
+	silenceClients()
 	s, err := newStage(ctx, o)
 	if err != nil {
 		return nil, err
@@ -193,6 +199,16 @@ func (o *options) measure(ctx context.Context) (rs report.Records, err error) {
 		}
 	}
 	return rs, nil
+}
+
+// silenceClients keeps off the terminal what the fleet's watches log when they end.
+func silenceClients() {
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "FATAL"} {
+		_ = flags.Set(name, value) // these flags exist and take these values
+	}
+	klog.SetOutput(io.Discard)
 }
 
 // conditions are those of the run.

@@ -14,8 +14,8 @@ import (
 // late is how long a write is waited for before a step counts as missed.
 const late = time.Minute
 
-// play lets an arm do everything once.
-func (s *stage) play(ctx context.Context, a *arm, random *rand.Rand, outages bool) (rs report.Records, err error) {
+// play lets an arm do everything once; noise and outages only in the last round.
+func (s *stage) play(ctx context.Context, a *arm, random *rand.Rand, last bool) (rs report.Records, err error) {
 	s.arm = a
 	defer func() { err = errors.Join(err, s.end(context.WithoutCancel(ctx), a)) }()
 	if err := s.start(ctx, a); err != nil {
@@ -23,9 +23,12 @@ func (s *stage) play(ctx context.Context, a *arm, random *rand.Rand, outages boo
 	}
 	phases := []func(context.Context, *rand.Rand) (report.Records, error){s.rest}
 	if a.user != "" {
-		phases = append(phases, s.steps, s.noise)
+		phases = append(phases, s.steps)
 	}
-	if a.user != "" && outages && !a.direct {
+	if a.user != "" && last {
+		phases = append(phases, s.noise)
+	}
+	if a.user != "" && last && !a.direct {
 		for i, kind := range s.opts.outages {
 			phases = append(phases, func(ctx context.Context, _ *rand.Rand) (report.Records, error) { return s.outage(ctx, kind, i%2) })
 		}
@@ -45,6 +48,9 @@ func (s *stage) play(ctx context.Context, a *arm, random *rand.Rand, outages boo
 
 // rest lets nothing happen.
 func (s *stage) rest(ctx context.Context, _ *rand.Rand) (report.Records, error) {
+	if err := pause(ctx, s.opts.quiet); err != nil {
+		return nil, err
+	}
 	sp, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -91,7 +97,7 @@ func (s *stage) steps(ctx context.Context, random *rand.Rand) (report.Records, e
 	if err != nil {
 		return nil, err
 	}
-	return append(rs, s.took(first, began, report.Steps, report.Reaction)...), s.settle(ctx)
+	return append(rs, s.took(first, began, report.Steps, report.Reaction)...), nil
 }
 
 // waitWritten waits until each Deployment was written to, for some time.
@@ -123,6 +129,9 @@ func (s *stage) noise(ctx context.Context, random *rand.Rand) (report.Records, e
 	if s.opts.noise == 0 {
 		return nil, nil
 	}
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
 	sp, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -146,7 +155,7 @@ func (s *stage) noise(ctx context.Context, random *rand.Rand) (report.Records, e
 			report.Record{Arm: s.arm.name, Phase: report.Noise, Measure: report.Moves, Subject: app, Value: float64(len(m))},
 			report.Record{Arm: s.arm.name, Phase: report.Noise, Measure: report.Reversed, Subject: app, Value: float64(report.Reversals(m))})
 	}
-	return rs, s.settle(ctx)
+	return rs, nil
 }
 
 // amplitude is how far noise takes a load from its mean, as a share of it. It is twice the tolerance.
@@ -176,6 +185,9 @@ func (s *stage) settle(ctx context.Context) error {
 // outage takes the metrics away. At the same moment every other load, the even or the odd ones, grows so that one more replica is
 // needed; the rest stay level.
 func (s *stage) outage(ctx context.Context, kind string, odd int) (report.Records, error) {
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
 	phase := report.Outage + kind
 	sp, err := s.begin(ctx)
 	if err != nil {
@@ -208,7 +220,7 @@ func (s *stage) outage(ctx context.Context, kind string, odd int) (report.Record
 	if err := pause(ctx, 2*time.Second); err != nil {
 		return nil, err
 	}
-	return append(s.reacted(first, grew, healed, phase), s.wrong(sp.began, needed, phase)...), s.settle(ctx)
+	return append(s.reacted(first, grew, healed, phase), s.wrong(sp.began, needed, phase)...), nil
 }
 
 // reacted records when the Deployments whose load grew were written to: after the growth, or if that was later after the outage.

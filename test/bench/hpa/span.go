@@ -74,9 +74,12 @@ func (s *stage) finish(ctx context.Context, sp span, a *arm, phase string) (rs r
 
 // kindOf names the kind of a request.
 func kindOf(e *bed.AuditEvent) string {
+	for _, api := range []*metricsAPI{podMetrics, externalMetrics} {
+		if strings.HasPrefix(e.URI, api.root()+"/") {
+			return e.Verb + " " + api.group
+		}
+	}
 	switch {
-	case strings.HasPrefix(e.URI, "/apis/"+metricsGroup+"/"+metricsVersion+"/"):
-		return e.Verb + " " + metricsGroup
 	case e.Resource == "":
 		return e.Verb + " discovery"
 	case e.Subresource != "":

@@ -26,7 +26,7 @@ const (
 	// base is how many replicas a Deployment has at first.
 	base = 2
 	// gpusPerNode is what a node has; gpusPerDeployment what there is for each Deployment, more than any arm asks for.
-	gpusPerNode, gpusPerDeployment = 8, 7
+	gpusPerNode, gpusPerDeployment = 8, 8
 	// startDelay is how long a container is being created; then its pod is ready.
 	startDelay = 500 * time.Millisecond
 )

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -79,7 +80,7 @@ func (rs Records) costs(b *strings.Builder, arms []string, phase, title string) 
 		}
 		metrics, memory := "–", "–"
 		if len(rs.pick(arm, phase, CPU, source)) > 0 {
-			metrics = fmt.Sprintf("%.0f (%s)", cpu(source), source)
+			metrics = fmt.Sprintf("%s (%s)", whole(cpu(source)), source)
 			memory = mebibytes(rs.pick(arm, phase, Resident, source))
 		} else {
 			source = ""
@@ -90,21 +91,23 @@ func (rs Records) costs(b *strings.Builder, arms []string, phase, title string) 
 		}
 		rows = append(rows, []string{
 			arm,
-			fmt.Sprintf("%.0f", 60*rs.perSecond(arm, phase, Requests, "")),
-			fmt.Sprintf("%.0f", 60*(rs.perSecond(arm, phase, EtcdWrites, "")-rs.perSecond(Idle, Rest, EtcdWrites, ""))),
-			fmt.Sprintf("%.0f", cpu(Scaler)), metrics, fmt.Sprintf("%.0f", cpu(ControlPlane)-idle), fmt.Sprintf("%.0f", sum),
+			whole(60 * rs.perSecond(arm, phase, Requests, "")),
+			whole(60 * (rs.perSecond(arm, phase, EtcdWrites, "") - rs.perSecond(Idle, Rest, EtcdWrites, ""))),
+			whole(cpu(Scaler)), metrics, whole(cpu(ControlPlane) - idle), whole(sum),
 			mebibytes(rs.pick(arm, phase, Resident, Scaler)), memory,
 		})
 	}
 	table(b, title, []string{
-		"arm", "API requests/min", "etcd writes/min", "scaler, CPU ms/s", "source of metrics, CPU ms/s",
+		"arm", "API requests/min", "etcd writes/min over idle", "scaler, CPU ms/s", "source of metrics, CPU ms/s",
 		"control plane over idle, CPU ms/s", "all, CPU ms/s", "scaler, RSS", "source, RSS",
 	}, rows)
 }
 
 // requests are what the API server is asked at rest.
 func (rs Records) requests(b *strings.Builder, arms []string) {
-	kinds := rs.distinct(func(r Record) (string, bool) { return r.Subject, r.Phase == Rest && r.Measure == Requests && r.Value > 0 })
+	kinds := rs.distinct(func(r Record) (string, bool) {
+		return r.Subject, r.Phase == Rest && r.Measure == Requests && r.Value > 0
+	})
 	slices.Sort(kinds)
 	var rows [][]string
 	for _, kind := range kinds {
@@ -123,7 +126,7 @@ func (rs Records) noise(b *strings.Builder, arms []string) {
 		if len(rs.pick(arm, Noise, Seconds, "")) > 0 {
 			rows = append(rows, []string{
 				arm, fmt.Sprintf("%.1f", 60*rs.perSecond(arm, Noise, Moves, "")), fmt.Sprintf("%.1f", 60*rs.perSecond(arm, Noise, Reversed, "")),
-				fmt.Sprintf("%.0f", 60*rs.perSecond(arm, Noise, Requests, "")),
+				whole(60 * rs.perSecond(arm, Noise, Requests, "")),
 			})
 		}
 	}
@@ -158,6 +161,9 @@ func seconds(v float64) string {
 	}
 	return fmt.Sprintf("%.2f s", v)
 }
+
+// whole prints a number without a fraction, and none as -0.
+func whole(v float64) string { return strconv.Itoa(int(math.Round(v))) }
 
 func mebibytes(values []float64) string {
 	if len(values) == 0 {
