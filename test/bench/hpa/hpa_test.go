@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 func TestTwoArms(t *testing.T) {
 	o := newOptions()
 	o.rounds, o.steps, o.names, o.seed = 1, 6, []string{"hpa-tuned", "gpuscaler-1s"}, 1
-	o.quiet, o.rest, o.window, o.tail, o.noise = 0, 2*time.Second, time.Second, 0, 0
-	o.outage, o.outages = 2*time.Second, []string{empty}
+	o.quiet, o.rest, o.window, o.tail, o.noise = 0, time.Second, time.Second, 0, 0
+	o.outage, o.outages = time.Second, []string{empty}
 	o.rights = "../../../deploy/rbac"
 	var err error
 	if o.program, err = gpuscaler.Build(t.Context(), "../../..", t.TempDir()); err != nil {
@@ -106,6 +106,24 @@ func TestOptionsAreRefused(t *testing.T) {
 		}
 		if err := o.validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+}
+
+// The page tells what each arm and each outage is.
+func TestThePageNamesAllArmsAndOutages(t *testing.T) {
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range newOptions().arms() {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("it has no word of the arm %s", name)
+		}
+	}
+	for _, kind := range faults {
+		if !strings.Contains(string(page), "*"+kind+"*") {
+			t.Errorf("it has no word of the outage %s", kind)
 		}
 	}
 }

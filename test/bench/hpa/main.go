@@ -218,9 +218,9 @@ func (o *options) conditions(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("asking %s for its version: %w", o.program, err)
 	}
 	line, _, _ := strings.Cut(string(version), "\n")
-	return fmt.Sprintf("* %s, %d cores, %s/%s, %s\n* Kubernetes %s, Prometheus %s, %s\n* %d rounds of %d Deployments, seed %d; hpa-tuned: %s\n",
+	return fmt.Sprintf("* %s, %d cores, %s/%s, %s\n* Kubernetes %s, Prometheus %s, %s\n* %d rounds of %d Deployments, seed %d; hpa-tuned: %s\n* Load average when it began: %s\n",
 		machine(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(),
-		bed.Version, prom.Version, line, o.rounds, o.steps, o.seed, &o.tuned), nil
+		bed.Version, prom.Version, line, o.rounds, o.steps, o.seed, &o.tuned, loadAverage()), nil
 }
 
 // machine is the name of the processor.
@@ -232,6 +232,16 @@ func machine() string {
 		}
 	}
 	return "an unknown processor"
+}
+
+// loadAverage tells of the last minute whether the machine had something else to do.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "not known"
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }
 
 func write(path string, rs report.Records) error {

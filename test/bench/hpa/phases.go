@@ -93,17 +93,17 @@ func (s *stage) steps(ctx context.Context, random *rand.Rand) (report.Records, e
 	if err != nil {
 		return nil, err
 	}
-	first, err := s.waitWritten(ctx, sp.audit, began)
+	first, err := waitFor(ctx, len(began), func() (map[string]time.Time, error) { return s.written(sp.audit, began) })
 	if err != nil {
 		return nil, err
 	}
 	return append(rs, s.took(first, began, report.Steps, report.Reaction)...), nil
 }
 
-// waitWritten waits until each Deployment was written to, for some time.
-func (s *stage) waitWritten(ctx context.Context, offset int64, after map[string]time.Time) (first map[string]time.Time, err error) {
+// waitFor waits until there is a time for each of n Deployments, but not for ever.
+func waitFor(ctx context.Context, n int, look func() (map[string]time.Time, error)) (first map[string]time.Time, err error) {
 	for deadline := time.Now().Add(late); ; {
-		if first, err = s.written(offset, after); err != nil || len(first) == len(after) || time.Now().After(deadline) {
+		if first, err = look(); err != nil || len(first) == n || time.Now().After(deadline) {
 			return first, err
 		}
 		if err := pause(ctx, 250*time.Millisecond); err != nil {
@@ -112,7 +112,7 @@ func (s *stage) waitWritten(ctx context.Context, offset int64, after map[string]
 	}
 }
 
-// took records how long each write took.
+// took records how long each Deployment took.
 func (s *stage) took(first, began map[string]time.Time, phase, measure string) (rs report.Records) {
 	for app, at := range began {
 		r := report.Record{Arm: s.arm.name, Phase: phase, Measure: report.Missed, Subject: app, Value: 1}
@@ -193,7 +193,7 @@ func (s *stage) outage(ctx context.Context, kind string, odd int) (report.Record
 	if err != nil {
 		return nil, err
 	}
-	needed, grew := map[string]int{}, map[string]time.Time{}
+	needed, raised, grew := map[string]int{}, map[string]int{}, map[string]time.Time{}
 	if err := s.fail(s.arm, kind); err != nil {
 		return nil, err
 	}
@@ -201,6 +201,7 @@ func (s *stage) outage(ctx context.Context, kind string, odd int) (report.Record
 		needed[l.app] = len(l.pods())
 		if i%2 == odd {
 			needed[l.app]++
+			raised[l.app] = needed[l.app]
 			grew[l.app] = time.Now()
 			l.set(float64(needed[l.app] * target))
 		}
@@ -212,7 +213,7 @@ func (s *stage) outage(ctx context.Context, kind string, odd int) (report.Record
 		return nil, err
 	}
 	healed := time.Now()
-	first, err := s.waitWritten(ctx, sp.audit, grew)
+	first, err := waitFor(ctx, len(raised), func() (map[string]time.Time, error) { return s.watch.reached(sp.began, raised), nil })
 	if err != nil {
 		return nil, err
 	}
@@ -220,10 +221,14 @@ func (s *stage) outage(ctx context.Context, kind string, odd int) (report.Record
 	if err := pause(ctx, 2*time.Second); err != nil {
 		return nil, err
 	}
+	// Of the writes nothing is kept but that nobody else wrote.
+	if _, err := s.written(sp.audit, nil); err != nil {
+		return nil, err
+	}
 	return append(s.reacted(first, grew, healed, phase), s.wrong(sp.began, needed, phase)...), nil
 }
 
-// reacted records when the Deployments whose load grew were written to: after the growth, or if that was later after the outage.
+// reacted records when the Deployments whose load grew had the replicas for it: after the growth, or if that was later after the outage.
 func (s *stage) reacted(first, grew map[string]time.Time, healed time.Time, phase string) (rs report.Records) {
 	for app, at := range grew {
 		measure := report.Reaction

@@ -71,6 +71,20 @@ func (w *watcher) since(from time.Time) map[string][]report.Move {
 	return moves
 }
 
+// reached returns when each Deployment first had the replicas that it needs, or more, by a move after a time.
+func (w *watcher) reached(from time.Time, needed map[string]int) map[string]time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := map[string]time.Time{}
+	for _, m := range w.moves {
+		n, wanted := needed[m.app]
+		if _, already := first[m.app]; wanted && !already && m.seen.After(from) && m.To >= n && m.From < n {
+			first[m.app] = m.seen
+		}
+	}
+	return first
+}
+
 // replicas returns what a Deployment asks for, and an error while not all of them are ready.
 func (w *watcher) replicas(app string) (int, error) {
 	d, err := w.deployments.Get(app)

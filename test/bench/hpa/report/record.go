@@ -29,8 +29,8 @@ const (
 	CPU        = "cpu-seconds"
 	// Resident is the memory of a process at the end of the phase.
 	Resident = "resident-bytes"
-	// Reaction is from a step of load to the write at the API server; CatchUp from the end of an outage to the write that a step during
-	// it asks for. A step without a write within the time is a Missed one.
+	// Reaction is from a step of load to the write at the API server; CatchUp from the end of an outage to the replicas that a step
+	// during it asks for. A step that they do not follow within the time is a Missed one.
 	Reaction = "reaction-seconds"
 	CatchUp  = "catch-up-seconds"
 	Missed   = "missed"

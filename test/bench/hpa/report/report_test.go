@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"os"
 	"strings"
 	"testing"
 )
@@ -104,6 +105,17 @@ func TestReplace(t *testing.T) {
 		if _, err := Replace(c.page, "new"); err == nil || !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%s: %v, want an error with %q", name, err, c.problem)
 		}
+	}
+}
+
+// The page has the place for the tables.
+func TestThePageHasItsSection(t *testing.T) {
+	page, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Replace(string(page), "new"); err != nil {
+		t.Error(err)
 	}
 }
 
