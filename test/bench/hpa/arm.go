@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gpuscaler/gpuscaler/test/bench/hpa/report"
+	"github.com/gpuscaler/gpuscaler/test/install"
 )
 
 // The rules that all arms share. What is not here is the HPA's default, and so is ours.
@@ -140,6 +141,9 @@ func (s *stage) startHPA(ctx context.Context, a *arm) (err error) {
 			return fmt.Errorf("creating the HPA of %s: %w", l.app, err)
 		}
 	}
+	if err := s.renew(ctx, s.ready.Autoscaler, metav1.NamespaceSystem, autoscalerAccount); err != nil {
+		return err
+	}
 	args := append([]string{"-kubeconfig", s.ready.Autoscaler}, a.tuning.args()...)
 	if s.scaler, err = startRole(ctx, s.dir, "autoscaler", &struct{}{}, args...); err != nil {
 		return err
@@ -226,6 +230,9 @@ func (s *stage) startOurs(ctx context.Context, a *arm) (err error) {
 			return err
 		}
 		source = at.URL
+	}
+	if err := s.renew(ctx, s.ready.Controller, install.Namespace, install.ServiceAccount); err != nil {
+		return err
 	}
 	listen, err := freeAddress(ctx)
 	if err != nil {

@@ -17,7 +17,9 @@ import (
 // The users by whom the audit log tells the arms apart. The autoscaler's is the one that kube-controller-manager takes for this
 // controller, and to which the API server gives its rights at start.
 const (
-	autoscalerUser = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
+	autoscalerAccount = "horizontal-pod-autoscaler"
+
+	autoscalerUser = "system:serviceaccount:" + metav1.NamespaceSystem + ":" + autoscalerAccount
 	controllerUser = "system:serviceaccount:" + install.Namespace + ":" + install.ServiceAccount
 )
 
@@ -79,7 +81,7 @@ func prepare(ctx context.Context, b *bed.Bed, rights string) (ready clusterReady
 	if ready.Controller, _, err = install.Rights(ctx, b, rights); err != nil {
 		return ready, err
 	}
-	ready.Autoscaler, err = b.CreateServiceAccountKubeconfig(ctx, "kube-system", "horizontal-pod-autoscaler")
+	ready.Autoscaler, err = b.CreateServiceAccountKubeconfig(ctx, metav1.NamespaceSystem, autoscalerAccount)
 	return ready, err
 }
 

@@ -179,7 +179,10 @@ func (o *options) measure(ctx context.Context) (rs report.Records, err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	all := o.arms()
 	for round := 1; round <= o.rounds; round++ {
-		order := append([]string{report.Idle}, o.names...)
+		order := slices.Clone(o.names)
+		if round == 1 {
+			order = append(order, report.Idle)
+		}
 		random := rand.New(rand.NewPCG(o.seed, uint64(round)))
 		random.Shuffle(len(order), func(i, k int) { order[i], order[k] = order[k], order[i] })
 		fmt.Printf("Round %d of %d: %s\n", round, o.rounds, strings.Join(order, ", "))

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/gpuscaler/gpuscaler/test/bed"
 	"github.com/gpuscaler/gpuscaler/test/fleet"
 	"github.com/gpuscaler/gpuscaler/test/install"
 )
@@ -150,6 +152,20 @@ func kubeconfig(path string) (*rest.Config, error) {
 	}
 	config.QPS = -1
 	return config, nil
+}
+
+// renew writes a kubeconfig file of a service account with a new token, which lasts an hour: longer than an arm, not than a run.
+func (s *stage) renew(ctx context.Context, path, namespace, account string) error {
+	config, err := kubeconfig(path)
+	if err != nil {
+		return err
+	}
+	token, err := s.client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("asking for a token of %s/%s: %w", namespace, account, err)
+	}
+	config.BearerToken = token.Status.Token
+	return bed.WriteKubeconfig(path, config)
 }
 
 // identity is what makes this cluster this one.
