@@ -54,7 +54,7 @@ const defaultArms = "hpa-defaults,hpa-tuned,gpuscaler-15s,gpuscaler-1s"
 
 func newOptions() *options {
 	return &options{
-		rounds: 2, steps: 80, names: strings.Split(defaultArms, ","), seed: uint64(time.Now().UnixNano()),
+		rounds: 2, steps: 60, names: strings.Split(defaultArms, ","), seed: uint64(time.Now().UnixNano()),
 		tuned: tuning{sync: time.Second, workers: 20, qps: 1000, burst: 2000},
 		rest:  30 * time.Second, window: 30 * time.Second, tail: 15 * time.Second,
 		noise: 30 * time.Second, outage: 16 * time.Second, outages: faults, quiet: 7 * time.Second,

@@ -225,7 +225,7 @@ func (s *stage) outage(ctx context.Context, kind string, odd int) (report.Record
 	if _, err := s.written(sp.audit, nil); err != nil {
 		return nil, err
 	}
-	return append(s.reacted(first, grew, healed, phase), s.wrong(sp.began, needed, phase)...), nil
+	return append(s.reacted(first, grew, healed, phase), s.wrong(sp.began, healed, needed, phase)...), nil
 }
 
 // reacted records when the Deployments whose load grew had the replicas for it: after the growth, or if that was later after the outage.
@@ -240,17 +240,18 @@ func (s *stage) reacted(first, grew map[string]time.Time, healed time.Time, phas
 	return rs
 }
 
-// wrong records the wrong moves of each Deployment since a time.
-func (s *stage) wrong(since time.Time, needed map[string]int, phase string) (rs report.Records) {
-	moves := s.watch.since(since)
-	for app, n := range needed {
-		count := 0.0
-		for _, m := range moves[app] {
-			if m.Wrong(n) {
-				count++
-			}
+// wrong records the wrong moves of each Deployment since an outage began, and tells of each when and which it was.
+func (s *stage) wrong(began, healed time.Time, needed map[string]int, phase string) (rs report.Records) {
+	count := map[string]float64{}
+	for _, m := range s.watch.all(began) {
+		if m.Wrong(needed[m.app]) {
+			count[m.app]++
+			fmt.Printf("    %s, %s: %s went from %d to %d, where %d are needed, %.1f s after the metrics were back\n",
+				s.arm.name, phase, m.app, m.From, m.To, needed[m.app], m.seen.Sub(healed).Seconds())
 		}
-		rs = append(rs, report.Record{Arm: s.arm.name, Phase: phase, Measure: report.WrongMoves, Subject: app, Value: count})
+	}
+	for app := range needed {
+		rs = append(rs, report.Record{Arm: s.arm.name, Phase: phase, Measure: report.WrongMoves, Subject: app, Value: count[app]})
 	}
 	return rs
 }

@@ -60,12 +60,20 @@ func (w *watcher) update(from, to any) {
 
 // since returns the moves after a time, by Deployment.
 func (w *watcher) since(from time.Time) map[string][]report.Move {
+	moves := map[string][]report.Move{}
+	for _, m := range w.all(from) {
+		moves[m.app] = append(moves[m.app], m.Move)
+	}
+	return moves
+}
+
+// all returns the moves after a time, in their order.
+func (w *watcher) all(from time.Time) (moves []moved) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	moves := map[string][]report.Move{}
 	for _, m := range w.moves {
 		if m.seen.After(from) {
-			moves[m.app] = append(moves[m.app], m.Move)
+			moves = append(moves, m)
 		}
 	}
 	return moves
@@ -73,12 +81,10 @@ func (w *watcher) since(from time.Time) map[string][]report.Move {
 
 // reached returns when each Deployment first had the replicas that it needs, or more, by a move after a time.
 func (w *watcher) reached(from time.Time, needed map[string]int) map[string]time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	first := map[string]time.Time{}
-	for _, m := range w.moves {
+	for _, m := range w.all(from) {
 		n, wanted := needed[m.app]
-		if _, already := first[m.app]; wanted && !already && m.seen.After(from) && m.To >= n && m.From < n {
+		if _, already := first[m.app]; wanted && !already && m.To >= n && m.From < n {
 			first[m.app] = m.seen
 		}
 	}
