@@ -115,6 +115,13 @@ TRACES ?= ../shared/traces
 compare: ## Play loads with this policy and its rivals, and rewrite the table of test/compare/README.md (TRACES=folder)
 	cd test && $(GOTEST) -count=1 -timeout 2h -v -run '^TestCompare$$' ./compare -full -traces $(abspath $(TRACES)) -csv $(abspath bin)/compare.csv
 
+# The machine should have nothing else to do meanwhile. Shorter: ROUNDS=1 STEPS=30 ARMS=hpa-tuned,gpuscaler-1s; SEED=n to repeat a run.
+.PHONY: bench-hpa
+bench-hpa: build ## Compare with the HPA on one API server, and rewrite the tables of test/bench/README.md (25 minutes; ROUNDS, STEPS, ARMS, SEED)
+	cd test && go build -o ../bin/bench-hpa ./bench/hpa
+	@cd test && exec ../bin/bench-hpa -csv ../bin/bench-hpa.csv -readme bench/README.md \
+		$(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(STEPS),-steps $(STEPS)) $(if $(ARMS),-arms $(ARMS)) $(if $(SEED),-seed $(SEED))
+
 .PHONY: browser
 browser: $(AXE) ## Open dashboard and reports in Chromium; screenshots are in bin/screenshots
 	cd test && $(BEDTEST) ./browser/...

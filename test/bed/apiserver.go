@@ -2,10 +2,11 @@ package bed
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -19,17 +20,29 @@ import (
 // stopTimeout bounds how long a stopping API server is waited for.
 const stopTimeout = 20 * time.Second
 
-// auditPolicy logs every request that could change something, once, when it is answered, and of some users the reads too: a watch when
-// it ends. The bed's own components are left out: they write several lines a pod.
+// auditPolicy logs every request that could change something, once, when it is answered. The bed's own components are
+// left out: they write several lines a pod. What is formatted in is a rule that goes first, or nothing.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
-- {level: Metadata, users: %s}
-- {level: None, verbs: [get, list, watch]}
+%s- {level: None, verbs: [get, list, watch]}
 - {level: None, users: ["system:apiserver", "` + managerUser + `", "` + schedulerUser + `", "` + kubeletUser + `"]}
 - {level: Metadata}
 `
+
+// auditPolicyFor is auditPolicy, with every request of the users logged, reads too.
+func auditPolicyFor(users []string) []byte {
+	first := ""
+	if len(users) > 0 {
+		quoted := make([]string, len(users))
+		for i, user := range users {
+			quoted[i] = strconv.Quote(user)
+		}
+		first = "- {level: Metadata, users: [" + strings.Join(quoted, ", ") + "]}\n"
+	}
+	return fmt.Appendf(nil, auditPolicy, first)
+}
 
 const egressConfig = `apiVersion: apiserver.k8s.io/v1beta1
 kind: EgressSelectorConfiguration
@@ -46,9 +59,9 @@ type apiServer struct {
 }
 
 // startAPIServer starts kube-apiserver on a free loopback port with its files in dir; etcd and the egress proxy listen
-// there already. The audit log has also the reads of the users named. It returns before the server answers.
-func startAPIServer(dir *dataDir, ca *authority, auditReads []string) (*apiServer, error) {
-	if err := writeServerFiles(dir, ca, auditReads); err != nil {
+// there already. It returns before the server answers. The audit log has every request of the users in reads.
+func startAPIServer(dir *dataDir, ca *authority, reads []string) (*apiServer, error) {
+	if err := writeServerFiles(dir, ca, reads); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -133,6 +146,8 @@ func serverFlags(dir *dataDir) []string {
 		"--audit-policy-file=" + dir.path("audit-policy.yaml"), "--audit-log-path=" + dir.path(auditLog),
 		// A line is in the file when the request is answered, so that a test can look at once.
 		"--audit-log-mode=blocking",
+		// In MB: one file, however long a bed runs.
+		"--audit-log-maxsize=100000",
 		// No node lifecycle controller runs that would take the not-ready taint off again.
 		"--disable-admission-plugins=TaintNodesByCondition,StorageObjectInUseProtection,DefaultStorageClass",
 		"--allow-privileged=true",
@@ -142,13 +157,8 @@ func serverFlags(dir *dataDir) []string {
 	}
 }
 
-func writeServerFiles(dir *dataDir, ca *authority, auditReads []string) error {
+func writeServerFiles(dir *dataDir, ca *authority, reads []string) error {
 	server, err := ca.server()
-	if err != nil {
-		return err
-	}
-	// A rule without users would be one for all of them.
-	readers, err := json.Marshal(append([]string{"nobody"}, auditReads...))
 	if err != nil {
 		return err
 	}
@@ -158,7 +168,7 @@ func writeServerFiles(dir *dataDir, ca *authority, auditReads []string) error {
 	}
 	for name, content := range map[string][]byte{
 		"ca.crt": ca.pem, "server.crt": server.cert, "server.key": server.key, "sa.key": accounts,
-		"audit-policy.yaml": fmt.Appendf(nil, auditPolicy, readers),
+		"audit-policy.yaml": auditPolicyFor(reads),
 		"egress.yaml":       fmt.Appendf(nil, egressConfig, dir.path("egress.sock")),
 	} {
 		if err := writeFile(dir.path(name), content); err != nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"net/url"
 	"os"
 	"slices"
@@ -14,11 +16,11 @@ import (
 // auditLog is the name of the audit log in the data directory.
 const auditLog = "audit.log"
 
-// AuditEvent is one request that reached the API server.
+// AuditEvent is one request that reached the API server: one that could have changed something, or any of a user in Options.AuditReads.
 type AuditEvent struct {
 	// Time is when the request arrived.
 	Time time.Time
-	// Verb is the API verb: create, update, patch, delete or deletecollection, or of a read get, list or watch.
+	// Verb is the API verb: create, update, patch, delete or deletecollection; of Options.AuditReads get, list or watch too.
 	Verb string
 	// User is who asked; Impersonated is as whom, if it differs.
 	User, Impersonated string
@@ -60,23 +62,38 @@ func (b *Bed) AuditMutations(user string) ([]AuditEvent, error) {
 // AuditRequests returns all requests of a user ("" for all users) that the audit log has, in the order of their answers: those of
 // AuditMutations, reviews and dry runs, and the reads of Options.AuditReads. A watch is there when it has ended.
 func (b *Bed) AuditRequests(user string) ([]AuditEvent, error) {
-	text, err := os.ReadFile(b.dir.path(auditLog))
+	all, _, err := ReadAudit(b.AuditLog(), 0)
 	if err != nil {
-		return nil, fmt.Errorf("reading the audit log: %w", err)
+		return nil, err
 	}
-	var events []AuditEvent
+	return slices.DeleteFunc(all, func(e AuditEvent) bool { return user != "" && e.User != user && e.Impersonated != user }), nil
+}
+
+// AuditLog is the path of the audit log, for ReadAudit.
+func (b *Bed) AuditLog() string { return b.dir.path(auditLog) }
+
+// ReadAudit reads the events of an audit log from an offset in bytes, and returns the offset at which the next ones begin. It serves
+// processes that are not the bed's own.
+func ReadAudit(path string, offset int64) (events []AuditEvent, next int64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, offset, fmt.Errorf("reading the audit log: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.NewSectionReader(file, offset, math.MaxInt64-offset))
+	if err != nil {
+		return nil, offset, fmt.Errorf("reading the audit log: %w", err)
+	}
 	// A last line without its end is of a request that has no answer yet: it is being written.
 	whole := text[:bytes.LastIndexByte(text, '\n')+1]
 	for line := range bytes.Lines(whole) {
 		event, err := parseAuditEvent(line)
 		if err != nil {
-			return nil, err
+			return nil, offset, err
 		}
-		if user == "" || event.User == user || event.Impersonated == user {
-			events = append(events, event)
-		}
+		events = append(events, event)
 	}
-	return events, nil
+	return events, offset + int64(len(whole)), nil
 }
 
 // auditLine is the part of an audit.k8s.io/v1 Event that matters here.

@@ -28,7 +28,9 @@ type Options struct {
 	// Bare leaves out the controllers and the scheduler: objects stay as they are put, see Seed. Bed.Namespace and Bed.Expose
 	// need them.
 	Bare bool
-	// AuditReads are users whose reads are in the audit log too, see AuditRequests.
+	// WithoutHPA leaves the horizontal-pod-autoscaler controller out: somebody else runs it, or nobody.
+	WithoutHPA bool
+	// AuditReads are users of whom the audit log keeps every request, those that only read as well.
 	AuditReads []string
 }
 

@@ -114,12 +114,15 @@ func (b *Bed) newManager() (*manager, error) {
 
 // runAll starts the controllers, then the informers they asked for.
 func (m *manager) runAll(ctx context.Context, opts Options) error {
-	for name, start := range map[string]func(context.Context) error{
-		"deployment":                m.runDeployments,
-		"garbage-collector":         m.runGarbageCollector,
-		"serviceaccount":            m.runServiceAccounts,
-		"horizontal-pod-autoscaler": func(ctx context.Context) error { return m.runAutoscaler(ctx, opts.HPASync) },
-	} {
+	controllers := map[string]func(context.Context) error{
+		"deployment":        m.runDeployments,
+		"garbage-collector": m.runGarbageCollector,
+		"serviceaccount":    m.runServiceAccounts,
+	}
+	if !opts.WithoutHPA {
+		controllers["horizontal-pod-autoscaler"] = func(ctx context.Context) error { return m.runAutoscaler(ctx, opts.HPASync) }
+	}
+	for name, start := range controllers {
 		if err := start(ctx); err != nil {
 			return fmt.Errorf("starting the %s controller: %w", name, err)
 		}
