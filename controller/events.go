@@ -60,12 +60,17 @@ func (r *recorder) eventFor(c *change, kind string, reason policy.Reason, messag
 	if r == nil || !r.due(c.uid, reason) {
 		return
 	}
-	if len(message) > maxEventMessage {
-		message = strings.ToValidUTF8(message[:maxEventMessage-len("…")], "") + "…"
-	}
 	r.sink.Event(&corev1.ObjectReference{
 		APIVersion: "apps/v1", Kind: "Deployment", Namespace: c.namespace, Name: c.name, UID: c.uid,
-	}, kind, string(reason), message)
+	}, kind, string(reason), brief(message))
+}
+
+// brief cuts a message that is too long for an Event. The log gets no more either: a tenant has many Deployments.
+func brief(message string) string {
+	if len(message) <= maxEventMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxEventMessage-len("…")], "") + "…"
 }
 
 // due reports whether an Event may be written, and if so notes it as written.

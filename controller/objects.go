@@ -61,12 +61,7 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 	if from.DeletionTimestamp != nil || !policy.OptedIn(from.Annotations) {
 		return d, false
 	}
-	d.annotations = make(map[string]string)
-	for k, v := range from.Annotations {
-		if strings.HasPrefix(k, policy.Prefix) {
-			d.annotations[k] = v
-		}
-	}
+	d.annotations = policy.Ours(from.Annotations)
 	d.placing = newPlacing(from)
 	d.refusal = refusalOf(from.Status.Conditions)
 	d.hand, d.stranger = handOf(from)

@@ -3,11 +3,19 @@ package controller
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-logr/logr/funcr"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gpuscaler/gpuscaler/policy"
 )
 
 // tenants is a scaler that hangs for the namespaces that begin with bad, as a webhook does, and notes when the others' writes are sent.
@@ -82,5 +90,66 @@ func TestOneNamespaceHoldsUpNoOthersWrites(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// invalid stores n Deployments of a namespace with wrong annotations: every second has as many as are read at all, the others as many as
+// the API server takes.
+func (b *bed) invalid(namespace string, n int) {
+	b.t.Helper()
+	for i := range n {
+		annotations := asks(policy.RunningRequests)
+		for j := range []int{90, 2000}[i%2] {
+			annotations[fmt.Sprintf("%sgarbage-%d", policy.Prefix, j)] = strings.Repeat("x", 100)
+		}
+		d, keep := newDeployment(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: fmt.Sprint("bad-", i), UID: types.UID(fmt.Sprint(namespace, i)), ResourceVersion: "1", Annotations: annotations,
+		}})
+		if !keep {
+			b.t.Fatal("not kept")
+		}
+		if err := b.watches.deployments[0].Update(d); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// Thousands of Deployments with all the annotations that the API server takes, all wrong: they take little memory, cost a tick next to
+// nothing once they have been read, and are logged once, in few words.
+func TestInvalidAnnotationsOfThousands(t *testing.T) {
+	const many = 500
+	var mu sync.Mutex
+	lines, longest := 0, 0
+	b := newBed(t, func(o *Options) {
+		o.Logger = funcr.New(func(_, text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if strings.Contains(text, "The annotations are invalid") {
+				lines, longest = lines+1, max(longest, len(text))
+			}
+		}, funcr.Options{})
+	})
+	b.reader.set(policy.RunningRequests, 100)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	b.invalid("bad", many)
+	b.deploy("good", 1, asks(policy.RunningRequests))
+	b.tick(0)
+	b.want("good 1->2")
+	if each := (heap() - before) / many; each > 32<<10 {
+		t.Errorf("%d bytes of memory for each, want less than an eighth of their annotations", each)
+	}
+	b.deploy("good", 2, asks(policy.RunningRequests))
+	n := 0
+	if allocations := testing.AllocsPerRun(5, func() { n++; b.Tick(t.Context(), noon.Add(time.Duration(n)*time.Hour)) }); allocations > 2*many {
+		t.Errorf("%.0f allocations in a tick over %d invalid Deployments, want no text made anew", allocations, many)
+	}
+	if lines != many || longest > 2<<10 {
+		t.Errorf("%d lines of up to %d bytes in the log, want %d short ones", lines, longest, many)
 	}
 }
