@@ -119,13 +119,13 @@ func TestCheckpointRefused(t *testing.T) {
 	}
 }
 
-// A shard that gets too large leaves out the targets that have not changed for longest.
+// A shard that gets too large leaves out the targets of a namespace that have not changed for longest.
 func TestCheckpointFull(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var list []kept
 	for n := range 1500 {
 		k := randomKept(r, n)
-		k.changed = noon.Add(time.Duration(n) * time.Second)
+		k.Namespace, k.changed = "one", noon.Add(time.Duration(n)*time.Second)
 		list = append(list, k)
 	}
 	body, leftOut, why := encodeShard(noon, list)
@@ -140,6 +140,42 @@ func TestCheckpointFull(t *testing.T) {
 		if want := list[len(list)-1-i].UID; r.UID != want {
 			t.Fatalf("target %d is %s, want %s", i, r.UID, want)
 		}
+	}
+}
+
+// Whoever has thousands of targets, with annotations as long as they may be that change all the time, crowds out nobody but himself.
+func TestCheckpointOfOneNamespaceThatTakesTooMuch(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	noise := func(n int) string {
+		raw := make([]byte, n/2)
+		for i := range raw {
+			raw[i] = byte(r.UintN(256))
+		}
+		return hex.EncodeToString(raw)
+	}
+	var list []kept
+	for n := range 1000 {
+		k := randomKept(r, n)
+		k.Namespace, k.changed = "bad", noon.Add(time.Hour)
+		k.Annotations = map[string]string{policy.Prefix + "schedule": noise(15 << 10)}
+		list = append(list, k)
+	}
+	good := map[types.UID]bool{}
+	for n := range 100 {
+		k := randomKept(r, n)
+		k.Namespace, k.changed = fmt.Sprint("good-", n%3), noon
+		list, good[k.UID] = append(list, k), true
+	}
+	body, leftOut, _ := encodeShard(noon, list)
+	m, err := decodeShard(body)
+	if err != nil || leftOut == 0 || len(body) > maxShardSize {
+		t.Fatalf("%d bytes, %d left out, %v", len(body), leftOut, err)
+	}
+	for _, r := range m.Targets {
+		delete(good, r.UID)
+	}
+	if len(good) > 0 {
+		t.Errorf("%d of 100 good targets were left out, want only bad ones", len(good))
 	}
 }
 

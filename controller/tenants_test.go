@@ -153,3 +153,31 @@ func TestInvalidAnnotationsOfThousands(t *testing.T) {
 		t.Errorf("%d lines of up to %d bytes in the log, want %d short ones", lines, longest, many)
 	}
 }
+
+// Queries of one namespace that hang leave slots for the others' queries.
+func TestOneNamespacesQueriesHoldUpNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answered := time.Duration(-1)
+		b := newBed(t, func(o *Options) {
+			o.Queries = queryFunc(func(ctx context.Context, _, namespace, _ string) (Readings, error) {
+				if namespace == "good" {
+					answered = time.Since(noon)
+					return Readings{Workload: &policy.Sample{Value: 50, OK: true}}, nil
+				}
+				<-ctx.Done()
+				return Readings{}, ctx.Err()
+			})
+		})
+		for i := range 100 {
+			b.deploy(fmt.Sprintf("bad-%d", i), 1, asks("jobs", "query.jobs", "jobs"))
+		}
+		d := &deployment{meta: meta{"good", "good", "1"}, uid: "good", replicas: 1, annotations: asks("jobs", "query.jobs", "jobs")}
+		if err := b.watches.deployments[0].Update(d); err != nil {
+			t.Fatal(err)
+		}
+		b.Tick(t.Context(), noon)
+		if answered != 0 {
+			t.Errorf("the good one's query was sent after %v, want at once", answered)
+		}
+	})
+}
