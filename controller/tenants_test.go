@@ -154,30 +154,45 @@ func TestInvalidAnnotationsOfThousands(t *testing.T) {
 	}
 }
 
-// Queries of one namespace that hang leave slots for the others' queries.
+// Queries of one namespace that hang leave slots for the others', and those of several let the others have their turn. A pass has such
+// slots: see TestManyCustomQueriesAreBounded.
 func TestOneNamespacesQueriesHoldUpNoOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		answered := time.Duration(-1)
-		b := newBed(t, func(o *Options) {
-			o.Queries = queryFunc(func(ctx context.Context, _, namespace, _ string) (Readings, error) {
-				if namespace == "good" {
-					answered = time.Since(noon)
-					return Readings{Workload: &policy.Sample{Value: 50, OK: true}}, nil
+	for name, tt := range map[string]struct {
+		bad    int
+		within time.Duration
+	}{"one": {1, 0}, "three": {3, 4 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				s := newSlots(maxCustomQueries, maxCustomOfNamespace)
+				for i := range 1000 {
+					go func() {
+						release, err := s.take(ctx, fmt.Sprint("bad", i%tt.bad))
+						if err == nil {
+							time.Sleep(4 * time.Second)
+							release()
+						}
+					}()
 				}
-				<-ctx.Done()
-				return Readings{}, ctx.Err()
+				synctest.Wait()
+				for range 10 {
+					began := time.Now()
+					release, err := s.take(ctx, "good")
+					if err != nil {
+						t.Fatal(err)
+					}
+					release()
+					if took := time.Since(began); took > tt.within {
+						t.Errorf("waited for %v, want at most %v", took, tt.within)
+					}
+				}
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				if len(s.all) != 0 || len(s.own["bad0"]) != 0 {
+					t.Errorf("%d slots and %d of a namespace are still taken", len(s.all), len(s.own["bad0"]))
+				}
 			})
 		})
-		for i := range 100 {
-			b.deploy(fmt.Sprintf("bad-%d", i), 1, asks("jobs", "query.jobs", "jobs"))
-		}
-		d := &deployment{meta: meta{"good", "good", "1"}, uid: "good", replicas: 1, annotations: asks("jobs", "query.jobs", "jobs")}
-		if err := b.watches.deployments[0].Update(d); err != nil {
-			t.Fatal(err)
-		}
-		b.Tick(t.Context(), noon)
-		if answered != 0 {
-			t.Errorf("the good one's query was sent after %v, want at once", answered)
-		}
-	})
+	}
 }
