@@ -18,10 +18,18 @@ import (
 
 // Build builds the program as the Makefile does, from the tree at root into a folder, and returns its path.
 func Build(ctx context.Context, root, dir string) (string, error) {
-	path := filepath.Join(dir, "gpuscaler")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/gpuscaler")
+	return build(ctx, root, filepath.Join(dir, "gpuscaler"), "CGO_ENABLED=0")
+}
+
+// BuildRace builds it with the race detector, which needs a C compiler. It is several times slower, and prints what it finds.
+func BuildRace(ctx context.Context, root, dir string) (string, error) {
+	return build(ctx, root, filepath.Join(dir, "gpuscaler-race"), "CGO_ENABLED=1", "-race")
+}
+
+func build(ctx context.Context, root, path, cgo string, flags ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, flags...), "-o", path, "./cmd/gpuscaler")...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the program: %w\n%s", err, out)
 	}
@@ -86,6 +94,16 @@ func (p *Process) Stop(t testing.TB) {
 	case <-time.After(20 * time.Second):
 		t.Error("the program did not end within 20 s after SIGTERM")
 		p.Kill()
+	}
+}
+
+// Ended tells whether the process has ended, and with which exit code: -1 if a signal has ended it.
+func (p *Process) Ended() (code int, ended bool) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), true
+	default:
+		return 0, false
 	}
 }
 
