@@ -21,29 +21,39 @@ type kind struct {
 	name  string
 	pause time.Duration
 	do    func(w *world, r *rand.Rand) error
+	// early says that it happens only in the first two thirds: what processes take is seen in those that have lived for a while.
+	early bool
 }
 
 var kinds = []kind{
-	{"a Deployment is deleted and made anew under its name", 4 * time.Second, recreate},
-	{"a pod is deleted", 3 * time.Second, deletePod},
-	{"annotations change, to wrong ones and back", 2 * time.Second, annotate},
-	{"a person scales", 5 * time.Second, scale},
-	{"a new version rolls out", 8 * time.Second, rollOut},
-	{"a namespace comes and goes", 6 * time.Second, shortLived},
-	{"the load changes", 2 * time.Second, load},
-	{"Prometheus fails", 5 * time.Second, failQueries},
-	{"the API server is away", 7 * time.Second, cutAPI},
-	{"a process is killed or stopped", 9 * time.Second, endProcess},
-	{"people look", 300 * time.Millisecond, look},
+	{"a Deployment is deleted and made anew under its name", 4 * time.Second, recreate, false},
+	{"a pod is deleted", 3 * time.Second, deletePod, false},
+	{"annotations change, to wrong ones and back", 2 * time.Second, annotate, false},
+	{"a person scales", 5 * time.Second, scale, false},
+	{"a new version rolls out", 8 * time.Second, rollOut, false},
+	{"a namespace comes and goes", 6 * time.Second, shortLived, false},
+	{"the load changes", 2 * time.Second, load, false},
+	{"Prometheus fails", 5 * time.Second, failQueries, false},
+	{"the API server is away", 7 * time.Second, cutAPI, false},
+	{"a process is killed or stopped", 9 * time.Second, endProcess, true},
+	{"people look", 300 * time.Millisecond, look, false},
 }
 
-// churn lets everything change and fail until the context ends.
-func (w *world) churn(ctx context.Context, seed uint64) {
+// churn lets everything change and fail for some time.
+func (w *world) churn(ctx context.Context, length time.Duration, seed uint64) {
+	whole, cancel := context.WithTimeout(ctx, length)
+	defer cancel()
+	early, cancelEarly := context.WithTimeout(ctx, length*2/3)
+	defer cancelEarly()
 	var all sync.WaitGroup
 	for n, k := range kinds {
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
+		until := whole
+		if k.early {
+			until = early
+		}
 		all.Go(func() {
-			for sleep(ctx, k.pause/2+rand.N(k.pause)) {
+			for sleep(until, k.pause/2+rand.N(k.pause)) {
 				if err := k.do(w, r); err != nil {
 					w.t.Errorf("%s: %v", k.name, err)
 				}

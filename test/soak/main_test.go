@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	length = flag.Duration("length", 25*time.Second, "how long TestSoak lets everything change and fail")
+	length = flag.Duration("length", 20*time.Second, "how long TestSoak lets everything change and fail")
 	seed   = flag.Uint64("seed", 0, "what chance begins with in TestSoak; 0 takes the time")
 )
 

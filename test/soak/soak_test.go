@@ -2,7 +2,6 @@ package soak
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -32,11 +31,8 @@ func TestSoak(t *testing.T) {
 	}
 
 	stop := w.watchProcesses()
-	ctx, cancel := context.WithTimeout(t.Context(), *length)
-	w.churn(ctx, began)
-	cancel()
+	w.churn(t.Context(), *length, began)
 	stop()
-
 	w.calm()
 	for _, r := range w.replicas {
 		r.keep()

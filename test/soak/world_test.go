@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,27 +106,20 @@ func (w *world) settled() error {
 }
 
 // usages measures the leader, which comes first, and the others. It takes some seconds.
-func (w *world) usages() (list []usage, err error) {
-	for _, r := range slices.SortedFunc(slices.Values(w.replicas), func(a, b *replica) int {
-		return cmpBool(b.running().Leads(), a.running().Leads())
-	}) {
-		u, err := measure(r.running())
-		if err != nil {
-			return nil, err
+func (w *world) usages() ([]usage, error) {
+	order := leaders(w.replicas)
+	for _, r := range w.replicas {
+		if !slices.Contains(order, r) {
+			order = append(order, r)
 		}
-		list = append(list, u)
 	}
-	return list, nil
-}
-
-func cmpBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
+	list, problems := make([]usage, len(order)), make([]error, len(order))
+	var all sync.WaitGroup
+	for i, r := range order {
+		all.Go(func() { list[i], problems[i] = measure(r.running()) })
 	}
-	return -1
+	all.Wait()
+	return list, errors.Join(problems...)
 }
 
 // watchBounds checks every state of every Deployment until the test ends.
