@@ -78,6 +78,11 @@ func (w *world) steady() []stage.Deployment {
 
 // settled tells what a world at rest still lacks.
 func (w *world) settled() error {
+	for _, r := range w.replicas {
+		if _, err := stage.Get("http://" + r.running().Listen + "/readyz"); err != nil {
+			return err
+		}
+	}
 	led := leaders(w.replicas)
 	if len(led) != 1 {
 		return fmt.Errorf("%d leaders", len(led))
