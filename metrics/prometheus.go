@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -44,6 +45,7 @@ type Prometheus struct {
 
 	mu   sync.Mutex
 	size map[policy.Signal]int // number of pods in the last reply, to make the next map of the right size
+	left map[policy.Signal]leftOut
 }
 
 // Result is what one signal says about the pods of some namespaces.
@@ -80,7 +82,7 @@ func NewPrometheus(opts Options) (*Prometheus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Prometheus{client: c, opts: opts, size: map[policy.Signal]int{}}, nil
+	return &Prometheus{client: c, opts: opts, size: map[policy.Signal]int{}, left: map[policy.Signal]leftOut{}}, nil
 }
 
 // Server is the base URL for messages, without credentials.
@@ -115,22 +117,42 @@ func (p *Prometheus) expressions(spec signalSpec, namespaces []string, of func(s
 }
 
 // Read reads one signal for all pods of the namespaces. No namespaces, no query: an empty list never means all of
-// them. Any failure voids the whole result; the caller holds.
+// them. Any failure voids the whole result; the caller holds. But where a reply is too large and most of it belongs to one namespace, that
+// one is left out for some minutes, and is told among what was dropped: one tenant's flood of series is not the others' outage.
 func (p *Prometheus) Read(ctx context.Context, signal policy.Signal, namespaces []string) (Result, error) {
 	spec, err := specOf(signal)
 	if err != nil {
 		return Result{}, err
 	}
-	queries := p.expressions(spec, namespaces, selection.expression)
-	gathered, err := p.gather(ctx, spec, string(signal), queries, p.sizeHint(signal, len(queries)))
+	asked := p.without(signal, namespaces)
+	gathered, err := p.read(ctx, signal, spec, asked)
+	for range maxFloods {
+		if !errors.Is(err, errTooLarge) || len(asked) < 2 || !p.leave(signal, gathered) {
+			break
+		}
+		asked = p.without(signal, namespaces)
+		gathered, err = p.read(ctx, signal, spec, asked)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("reading signal %s: %w", signal, err)
 	}
 	result := merged(gathered)
+	if n := p.missed(signal, namespaces); n > 0 {
+		result.Dropped = append(result.Dropped, Drop{TooMany, n})
+	}
 	p.mu.Lock()
 	p.size[signal] = result.Samples.Len()
 	p.mu.Unlock()
 	return result, nil
+}
+
+// maxFloods bounds how many namespaces are found to flood in one read. Further ones are found in the next.
+const maxFloods = 3
+
+// read asks once.
+func (p *Prometheus) read(ctx context.Context, signal policy.Signal, spec signalSpec, namespaces []string) ([]*gatherer, error) {
+	queries := p.expressions(spec, namespaces, selection.expression)
+	return p.gather(ctx, spec, string(signal), queries, p.sizeHint(signal, len(queries)))
 }
 
 func (p *Prometheus) sizeHint(signal policy.Signal, queries int) int {
@@ -207,7 +229,7 @@ func (p *Prometheus) Ages(ctx context.Context, signal policy.Signal, namespaces 
 	if err != nil {
 		return Ages{}, err
 	}
-	queries := p.expressions(spec, namespaces, selection.ages)
+	queries := p.expressions(spec, p.without(signal, namespaces), selection.ages)
 	spec.within, spec.limit, spec.percent = oldest, 1<<40, false
 	gathered, err := p.gather(ctx, spec, "ages of "+string(signal), queries, 0)
 	if err != nil {

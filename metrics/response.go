@@ -115,7 +115,7 @@ func (c *client) unreadable(ctx context.Context, status int, network *body, err 
 		return c.unreachable(ctx, network.err)
 	case errors.Is(err, errTooLarge):
 		return c.fail(ErrMalformed, status, fmt.Sprintf("more than %d bytes", c.opts.MaxBytes),
-			"narrow the watched namespaces", nil)
+			"find what exposes so many series and drop them when scraping, or watch fewer namespaces", errTooLarge)
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return c.fail(ErrMalformed, status, "the reply ends in the middle", "check the proxies in between", nil)
 	}
