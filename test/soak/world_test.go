@@ -64,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	a := annotations("target.queue-depth", "4", "scrape", "8000/metrics")
 	delete(a, stage.Prefix+"target.gpu-utilization")
 	builder := fleet.Deployment(ns, "direct").Replicas(restReplicas).Annotations(a).VLLM().Loopback()
-	w.direct = stage.Launch(t, builder, fleet.NewFixed(fleet.Reading{Waiting: 4}))
+	w.direct = stage.Launch(t, builder, fleet.NewFixed(fleet.Reading{Waiting: 4, Running: 8, GenerationTokens: 100}))
 	for _, d := range w.steady() {
 		stage.Sampled(t, w.prometheus, fmt.Sprintf("count(DCGM_FI_DEV_GPU_UTIL{exported_namespace=%q})", d.Namespace), 1)
 	}
