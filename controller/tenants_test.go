@@ -196,3 +196,66 @@ func TestOneNamespacesQueriesHoldUpNoOthers(t *testing.T) {
 		})
 	}
 }
+
+// The series of a workload are bounded, whatever its annotations say: those below of fixed number, those of its signals, of which 100
+// annotations cannot name more than 50, and those of reasons. What is wrong with annotations, and names that nobody defined, are no labels.
+func TestSeriesAreBounded(t *testing.T) {
+	queries := queryFunc(func(context.Context, string, string, string) (Readings, error) {
+		return Readings{Workload: &policy.Sample{Value: 50, OK: true}, Dropped: []Dropped{{"nan", 1}}}, nil
+	})
+	b := newBed(t, func(o *Options) {
+		o.Queries = queries
+		o.Settings.Queries = map[string]bool{"q": true}
+	})
+	b.reader.set(policy.RunningRequests, 50)
+	b.deploy("good", 1, asks(policy.RunningRequests))
+	b.tick(0)
+	before := b.series()
+	const perWorkload = 7 // replicas, bounds and the GPU seconds by their three states
+
+	b.invalid("bad", 200)
+	b.tick(1)
+	if n, most := b.series()-before, 200*(perWorkload+1)+1; n > most { // each is held for InvalidAnnotations, of which decisions are counted too
+		t.Errorf("%d more series with 200 invalid Deployments, want at most %d", n, most)
+	}
+	for n := range 200 {
+		_ = b.watches.deployments[0].Delete(&deployment{meta: meta{"bad", fmt.Sprint("bad-", n), "1"}})
+	}
+	greedy := asks(policy.RunningRequests)
+	for n := range 48 {
+		name := fmt.Sprintf("signal-%d-%s", n, strings.Repeat("x", 40))
+		greedy[policy.Prefix+"query."+name], greedy[policy.Prefix+"target."+name] = "q", "50"
+	}
+	for n := range 50 { // and each time under another name
+		b.deploy(fmt.Sprint("greedy-", n), 1, greedy)
+		b.tick(2 + 2*n)
+		if got, most := b.series()-before, perWorkload+49*(2+1)+2*len(reasons)+len(reasons); got > most {
+			t.Fatalf("%d more series with one greedy Deployment, want at most %d", got, most)
+		}
+		_ = b.watches.deployments[0].Delete(&deployment{meta: meta{"ns", fmt.Sprint("greedy-", n), "1"}})
+		b.tick(3 + 2*n)
+	}
+	if after := b.series() - before; after > len(reasons) { // decisions by reason
+		t.Errorf("%d series stay when they are gone", after)
+	}
+}
+
+// series counts those of the controller.
+func (b *bed) series() (n int) {
+	b.t.Helper()
+	families, err := b.registry.Gather()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if len(l.GetValue()) > 63 && l.GetName() != "namespace" && l.GetName() != "workload" {
+					b.t.Errorf("the label %s of %s is %q", l.GetName(), f.GetName(), l.GetValue())
+				}
+			}
+		}
+		n += len(f.GetMetric())
+	}
+	return n
+}
