@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -69,7 +68,7 @@ func checkRefusal(t *testing.T, err error, status int) {
 		t.Fatalf("status %d: %q", status, text)
 	}
 	for _, r := range text {
-		if !unicode.IsPrint(r) {
+		if !strconv.IsPrint(r) {
 			t.Fatalf("the error %s has what cannot be printed", strconv.Quote(text))
 		}
 	}
