@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,7 +227,8 @@ func TestSameState(t *testing.T) {
 	}
 }
 
-// FuzzCheckpoint reads any bytes, as they are and as the text of a shard: it never panics, and what is read can be written.
+// FuzzCheckpoint reads any bytes, as they are and as the text of a shard: it never panics, what cannot be read is refused whole, what is read
+// can be written, and what was written is read back as it was, and not at all if any of it is missing.
 func FuzzCheckpoint(f *testing.F) {
 	body, _, _ := encodeShard(noon, []kept{randomKept(rand.New(rand.NewPCG(9, 10)), 0)})
 	f.Add(body)
@@ -250,8 +252,38 @@ func FuzzCheckpoint(f *testing.F) {
 			list = append(list, kept{Remembered: r})
 		}
 		again, leftOut, why := encodeShard(m.Time, list)
-		if back, err := decodeShard(again); err != nil || len(back.Targets)+leftOut != len(list) {
-			t.Errorf("%d of %d targets, %d left out (%v), %v", len(back.Targets), len(list), leftOut, why, err)
+		back, err := decodeShard(again)
+		if err != nil || len(back.Targets)+leftOut != len(list) {
+			t.Fatalf("%d of %d targets, %d left out (%v), %v", len(back.Targets), len(list), leftOut, why, err)
+		}
+		twice, leftOutTwice, _ := encodeShard(back.Time, keptOf(back))
+		if thrice, err := decodeShard(twice); err != nil || leftOutTwice != 0 || !sameMemory(thrice, back) {
+			t.Fatalf("wrote\n%+v\nand read\n%+v, %v", back, thrice, err)
+		}
+		if cut, err := decodeShard(again[:len(again)-1-len(body)%len(again)]); err == nil || cut.Targets != nil {
+			t.Errorf("%d targets of a part, %v", len(cut.Targets), err)
 		}
 	})
+}
+
+// keptOf makes the targets of a shard.
+func keptOf(m Memory) (list []kept) {
+	for _, r := range m.Targets {
+		list = append(list, kept{Remembered: r})
+	}
+	return list
+}
+
+// sameMemory compares what two hold, as JSON tells it, in whatever order.
+func sameMemory(a, b Memory) bool {
+	lines := func(m Memory) []string {
+		var list []string
+		for i := range m.Targets {
+			line, _ := encodeTarget(&m.Targets[i])
+			list = append(list, string(line))
+		}
+		slices.Sort(list)
+		return list
+	}
+	return a.Time.Equal(b.Time) && slices.Equal(lines(a), lines(b))
 }
