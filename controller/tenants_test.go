@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -9,9 +10,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -93,22 +97,26 @@ func TestOneNamespaceHoldsUpNoOthersWrites(t *testing.T) {
 	}
 }
 
-// invalid stores n Deployments of a namespace with wrong annotations: every second has as many as are read at all, the others as many as
+// invalid makes the i-th Deployment of a namespace with wrong annotations: every second has as many as are read at all, the others as many as
 // the API server takes.
+func invalid(namespace string, i int) *deployment {
+	annotations := asks(policy.RunningRequests)
+	for j := range []int{90, 2000}[i%2] {
+		annotations[fmt.Sprintf("%sgarbage-%d", policy.Prefix, j)] = garbage
+	}
+	d, _ := newDeployment(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: fmt.Sprint("bad-", i), UID: types.UID(fmt.Sprint(namespace, i)), ResourceVersion: "1", Annotations: annotations,
+	}})
+	return d
+}
+
+var garbage = strings.Repeat("x", 100)
+
+// invalid stores n of them.
 func (b *bed) invalid(namespace string, n int) {
 	b.t.Helper()
 	for i := range n {
-		annotations := asks(policy.RunningRequests)
-		for j := range []int{90, 2000}[i%2] {
-			annotations[fmt.Sprintf("%sgarbage-%d", policy.Prefix, j)] = strings.Repeat("x", 100)
-		}
-		d, keep := newDeployment(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: fmt.Sprint("bad-", i), UID: types.UID(fmt.Sprint(namespace, i)), ResourceVersion: "1", Annotations: annotations,
-		}})
-		if !keep {
-			b.t.Fatal("not kept")
-		}
-		if err := b.watches.deployments[0].Update(d); err != nil {
+		if err := b.watches.deployments[0].Update(invalid(namespace, i)); err != nil {
 			b.t.Fatal(err)
 		}
 	}
@@ -194,6 +202,24 @@ func TestOneNamespacesQueriesHoldUpNoOthers(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What a webhook says when it refuses is kept, shown and logged in a few words.
+func TestLongRefusal(t *testing.T) {
+	b := newBed(t)
+	b.reader.set(policy.RunningRequests, 100)
+	b.scaler.answer = func(context.Context, change) (written, error) {
+		return written{}, apierrors.NewForbidden(deploymentsResource, "a", errors.New("no: "+strings.Repeat("é", 1<<20)))
+	}
+	b.deploy("a", 2, asks(policy.RunningRequests))
+	b.tick(0)
+	b.tick(1)
+	if problem := b.Snapshot().Find("ns", "a").WriteProblem; !strings.Contains(problem, "no: é") || len(problem) > 2*maxEventMessage || !utf8.ValidString(problem) {
+		t.Errorf("a write problem of %d bytes: %.200s", len(problem), problem)
+	}
+	if got := testutil.ToFloat64(b.metrics.writes.WithLabelValues("forbidden")); got != 1 {
+		t.Errorf("%v counted as forbidden, want 1", got)
 	}
 }
 

@@ -225,6 +225,9 @@ func (w *writes) carryOut(ctx context.Context, j *job) (o *outcome) {
 	defer cancelTimeout()
 	o.written, o.err = j.scaler.Scale(ctx, j.change)
 	o.result, o.after = classify(o.err)
+	if o.err != nil && len(o.err.Error()) > maxEventMessage {
+		o.err = errors.New(brief(o.err.Error())) // a webhook may say anything
+	}
 	return o
 }
 
