@@ -79,7 +79,9 @@ func TestBadTenant(t *testing.T) {
 			for round, want := range []int{4, 6} {
 				load.SetLoad(float64(50 * want))
 				d.WaitReplicas(want, 30*time.Second)
-				if took := decidedToWritten(t, program, good, want); took > promptly {
+				took := decidedToWritten(t, program, good, want)
+				t.Logf("raise %d was made %v after it was decided", round, took)
+				if took > promptly {
 					t.Errorf("raise %d was made %v after it was decided, want within %v", round, took, promptly)
 				}
 				d.WaitReady(want)
