@@ -238,40 +238,52 @@ func FuzzAnnotations(f *testing.F) {
 			t.Fatalf("read %+v, %v and then %+v, %v", spec, problems, again, problemsAgain)
 		}
 		if problems != nil {
-			if len(problems.Error()) > 10000 {
-				t.Fatal("a message of", len(problems.Error()), "bytes")
-			}
-			for _, p := range problems {
-				if !strings.HasPrefix(p.Key, Prefix) || p.Message == "" {
-					t.Fatalf("a problem that says nothing: %+v", p)
-				}
-			}
+			checkProblems(t, problems)
 			return
 		}
-		if spec.MinReplicas > spec.MaxReplicas || spec.MaxReplicas < 1 || spec.MinReplicas < 0 {
-			t.Fatalf("accepted bounds %d to %d", spec.MinReplicas, spec.MaxReplicas)
-		}
-		for _, r := range []Rules{spec.ScaleUp, spec.ScaleDown} {
-			if !(r.Tolerance >= 0) || r.StabilizationWindow < 0 || len(r.Policies) == 0 {
-				t.Fatalf("accepted %+v", r)
-			}
-		}
-		text, err := json.Marshal(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back Spec
-		if err := json.Unmarshal(text, &back); err != nil {
-			t.Fatalf("%v in %s", err, text)
-		}
-		w := world{spec: spec, replicas: max(spec.MinReplicas, 1), now: testStart}
-		o := w.seen(90)
-		d, _ := Decide(spec, State{}, o, w.now)
-		if other, _ := Decide(back, State{}, o, w.now); other.Desired != d.Desired || other.Reason != d.Reason {
-			t.Fatalf("decided %d (%s), and of what was written down %d (%s)", d.Desired, d.Message(), other.Desired, other.Message())
-		}
-		if b := spec.bounds(w.now); d.Desired < b.minimum || d.Desired > b.maximum {
-			t.Fatalf("%d is out of bounds (%s)", d.Desired, d.Message())
-		}
+		checkSpec(t, spec)
 	})
+}
+
+// checkProblems looks at what is said of wrong annotations.
+func checkProblems(t *testing.T, problems Problems) {
+	t.Helper()
+	if len(problems.Error()) > 10000 {
+		t.Fatal("a message of", len(problems.Error()), "bytes")
+	}
+	for _, p := range problems {
+		if !strings.HasPrefix(p.Key, Prefix) || p.Message == "" {
+			t.Fatalf("a problem that says nothing: %+v", p)
+		}
+	}
+}
+
+// checkSpec looks at what was accepted, and decides from it and from what was written down of it.
+func checkSpec(t *testing.T, spec Spec) {
+	t.Helper()
+	if spec.MinReplicas > spec.MaxReplicas || spec.MaxReplicas < 1 || spec.MinReplicas < 0 {
+		t.Fatalf("accepted bounds %d to %d", spec.MinReplicas, spec.MaxReplicas)
+	}
+	for _, r := range []Rules{spec.ScaleUp, spec.ScaleDown} {
+		if !(r.Tolerance >= 0) || r.StabilizationWindow < 0 || len(r.Policies) == 0 {
+			t.Fatalf("accepted %+v", r)
+		}
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Spec
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	w := world{spec: spec, replicas: max(spec.MinReplicas, 1), now: testStart}
+	o := w.seen(90)
+	d, _ := Decide(spec, State{}, o, w.now)
+	if other, _ := Decide(back, State{}, o, w.now); other.Desired != d.Desired || other.Reason != d.Reason {
+		t.Fatalf("decided %d (%s), and of what was written down %d (%s)", d.Desired, d.Message(), other.Desired, other.Message())
+	}
+	if b := spec.bounds(w.now); d.Desired < b.minimum || d.Desired > b.maximum {
+		t.Fatalf("%d is out of bounds (%s)", d.Desired, d.Message())
+	}
 }
