@@ -101,10 +101,26 @@ func deletePod(w *world, r *rand.Rand) error {
 
 // edits are changes of annotations that leave the bounds as they are. What is wrong is mended when the churn ends.
 var edits = []struct{ key, value string }{
-	{"target.gpu-utilization", "50"}, {"target.gpu-utilization", "40"}, {"target.gpu-utilization", "much"},
-	{"max-replicas", fmt.Sprint(most)}, {"max-replicas", "-1"}, {"paused", "false"}, {"paused", "maybe"}, {"paused", "true"}, {"paused", "false"},
-	{"dry-run", "true"}, {"dry-run", "false"}, {"no-such-key", "x"}, {"enabled", "true"}, {"enabled", "perhaps"}, {"enabled", "false"}, {"enabled", "true"},
-	{"scale-down.order", "least-busy"}, {"scale-down.order", "default"}, {"scrape", "8000/metrics"}, {"steps.gpu-utilization", ">90:+1"},
+	{"target.gpu-utilization", "50"},
+	{"target.gpu-utilization", "40"},
+	{"target.gpu-utilization", "much"},
+	{"max-replicas", fmt.Sprint(most)},
+	{"max-replicas", "-1"},
+	{"paused", "false"},
+	{"paused", "maybe"},
+	{"paused", "true"},
+	{"paused", "false"},
+	{"dry-run", "true"},
+	{"dry-run", "false"},
+	{"no-such-key", "x"},
+	{"enabled", "true"},
+	{"enabled", "perhaps"},
+	{"enabled", "false"},
+	{"enabled", "true"},
+	{"scale-down.order", "least-busy"},
+	{"scale-down.order", "default"},
+	{"scrape", "8000/metrics"},
+	{"steps.gpu-utilization", ">90:+1"},
 }
 
 func annotate(w *world, r *rand.Rand) error {
