@@ -129,31 +129,36 @@ func (w *world) usages() ([]usage, error) {
 
 // watchBounds checks every state of every Deployment until the test ends.
 func (w *world) watchBounds() {
-	states, err := stage.Cluster.Client().AppsV1().Deployments("").Watch(w.t.Context(), metav1.ListOptions{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for event := range states.ResultChan() {
-			d, ok := event.Object.(*appsv1.Deployment)
-			if !ok || event.Type == watch.Deleted {
-				continue
+		for w.t.Context().Err() == nil { // the API server ends a watch after a while
+			states, err := stage.Cluster.Client().AppsV1().Deployments("").Watch(w.t.Context(), metav1.ListOptions{})
+			if err != nil {
+				if w.t.Context().Err() == nil {
+					w.t.Error(err)
+				}
+				return
 			}
-			n := int(*d.Spec.Replicas)
-			if n < fewest || n > most {
-				w.t.Errorf("%s/%s has %d replicas, want %d to %d", d.Namespace, d.Name, n, fewest, most)
-			}
-			if d.Name == w.rock.Name && n != rockReplicas {
-				w.t.Errorf("%s has %d replicas, its load asks for %d all the time", d.Name, n, rockReplicas)
+			for event := range states.ResultChan() {
+				if d, ok := event.Object.(*appsv1.Deployment); ok && event.Type != watch.Deleted {
+					w.checkBounds(d)
+				}
 			}
 		}
 	}()
-	w.t.Cleanup(func() {
-		states.Stop()
-		<-done
-	})
+	w.t.Cleanup(func() { <-done }) // the test's context has ended by now
+}
+
+// checkBounds looks at one state of a Deployment.
+func (w *world) checkBounds(d *appsv1.Deployment) {
+	n := int(*d.Spec.Replicas)
+	if n < fewest || n > most {
+		w.t.Errorf("%s/%s has %d replicas, want %d to %d", d.Namespace, d.Name, n, fewest, most)
+	}
+	if d.Name == w.rock.Name && n != rockReplicas {
+		w.t.Errorf("%s has %d replicas, its load asks for %d all the time", d.Name, n, rockReplicas)
+	}
 }
 
 // watchProcesses looks at the processes until the function that it returns is called: none has a race or a panic, and one that ends is
