@@ -124,7 +124,7 @@ SEED ?= 0
 .PHONY: soak
 soak: build ## Let everything change and fail around three processes with the race detector, for SOAK (10m), and see that all comes back (needs gcc)
 	@echo 'building the control plane: some minutes the first time, seconds after'
-	cd test && go build ./soak && go test -vet=off -count=1 -timeout 0 -v -run '^TestSoak$$' ./soak -length $(SOAK) -seed $(SEED)
+	cd test && go build ./stage && go test -vet=off -count=1 -timeout 0 -v -run '^TestSoak$$' ./soak -length $(SOAK) -seed $(SEED)
 
 # The packages with files that need cgo, which the first run does not see.
 CGO_PACKAGES = ./metrics/nvml ./cmd/nvml-agent

@@ -82,6 +82,8 @@ type gatherer struct {
 	views    []view
 	noID     int
 	tooMany  int
+	full     bool    // there were more than maxViewsInReply
+	stop     func()  // ends the reading then
 	at       float64 // evaluation time, seconds
 	lastName string
 	lastRank int16
@@ -174,6 +176,12 @@ func (g *gatherer) view(key PodKey, via string, rank int16) *view {
 		g.views[head].older = true
 	} else {
 		head = -1
+	}
+	if len(g.views) >= maxViewsInReply {
+		if g.full = true; g.stop != nil {
+			g.stop()
+		}
+		return nil
 	}
 	g.index[key] = int32(len(g.views))
 	g.views = append(g.views, view{key: key, via: via, rank: rank, next: head})

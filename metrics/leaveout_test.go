@@ -1,8 +1,10 @@
 package metrics
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,6 +18,8 @@ import (
 type flooded struct {
 	flood   int
 	queries []string
+	// hangs says that a flood does not come to an end.
+	hangs bool
 }
 
 // RoundTrip answers a query.
@@ -38,15 +42,69 @@ func (f *flooded) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 		}
 	}
-	body := &strings.Reader{}
-	body.Reset(`{"status":"success","data":{"resultType":"vector","result":[` + strings.Join(series, ",") + `]}}`)
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: nopCloser{body}, Request: r}, nil
+	text := `{"status":"success","data":{"resultType":"vector","result":[` + strings.Join(series, ",")
+	body := io.Reader(strings.NewReader(text + `]}}`))
+	if f.hangs && len(series) > 3 {
+		body = io.MultiReader(strings.NewReader(text), hanging{r.Context()})
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(body), Request: r}, nil
 }
 
-type nopCloser struct{ *strings.Reader }
+// hanging says nothing more.
+type hanging struct{ ctx context.Context }
 
-// Close does nothing.
-func (nopCloser) Close() error { return nil }
+// Read waits for the end of the request.
+func (h hanging) Read([]byte) (int, error) {
+	<-h.ctx.Done()
+	return 0, h.ctx.Err()
+}
+
+// A flood that does not come to an end in time costs that read, and from the next one on its namespace is left out, each time for longer.
+func TestFloodThatTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &flooded{flood: floodedSeries, hangs: true}
+		p, err := NewPrometheus(Options{ClientOptions: ClientOptions{URL: "http://prometheus", Transport: server}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := p.Read(ctx, policy.QueueDepth, []string{"bad-1", "good"})
+			return err
+		}
+		for _, pause := range []time.Duration{slowFor, 2 * slowFor, 4 * slowFor, 8 * slowFor, leftOutFor, leftOutFor} {
+			if err := read(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("%v, want it too late", err)
+			}
+			if err := read(); err != nil {
+				t.Fatalf("without it: %v", err)
+			}
+			time.Sleep(pause - time.Second)
+			if err := read(); err != nil {
+				t.Fatalf("before %v are over: %v", pause, err)
+			}
+			time.Sleep(time.Second)
+		}
+		server.flood = 10 // few series are no reason to be late: nobody is to blame
+		if err := read(); err == nil || len(p.without(policy.QueueDepth, []string{"bad-1"})) != 1 {
+			t.Errorf("%v, and %v is left out", err, p.left)
+		}
+	})
+}
+
+// Of more pods than any fleet has no more are kept, and the reading ends.
+func TestTooManyPods(t *testing.T) {
+	server := &flooded{flood: maxViewsInReply, hangs: true}
+	p, err := NewPrometheus(Options{ClientOptions: ClientOptions{URL: "http://prometheus", Transport: server}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := p.Read(t.Context(), policy.QueueDepth, []string{"bad-1", "good"})
+	if _, ok := result.Samples.Get("good", "pod"); err != nil || !ok || len(server.queries) != 2 {
+		t.Errorf("%d queries and %v, want the good one's pod after the second", len(server.queries), err)
+	}
+}
 
 // Namespaces that flood the reply are left out, in the same read, and after five minutes they get another chance. The others are read.
 func TestFloodOfOneNamespace(t *testing.T) {

@@ -2,9 +2,9 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -127,7 +127,7 @@ func (p *Prometheus) Read(ctx context.Context, signal policy.Signal, namespaces 
 	asked := p.without(signal, namespaces)
 	gathered, err := p.read(ctx, signal, spec, asked)
 	for range maxFloods {
-		if !errors.Is(err, errTooLarge) || len(asked) < 2 || !p.leave(signal, gathered) {
+		if err == nil || len(asked) < 2 || !p.leave(signal, gathered, err) || ctx.Err() != nil {
 			break
 		}
 		asked = p.without(signal, namespaces)
@@ -167,12 +167,20 @@ func (p *Prometheus) gather(
 ) ([]*gatherer, error) {
 	gathered := make([]*gatherer, len(queries))
 	err := parallel(ctx, len(queries), func(ctx context.Context, i int) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
 		g := newGatherer(spec, sizeHint)
+		g.stop = cancel
 		gathered[i] = g
-		return p.client.query(ctx, question{
+		err := p.client.query(ctx, question{
 			endpoint: "/api/v1/query", want: "vector", purpose: purpose + "/" + strconv.Itoa(i),
 			params: url.Values{"query": {queries[i]}}, emit: g.add,
 		})
+		if g.full {
+			err = p.client.fail(ErrMalformed, http.StatusOK, fmt.Sprintf("more than %d pods", maxViewsInReply),
+				"find what makes up so many pods and drop its series when scraping, or watch fewer namespaces", errTooLarge)
+		}
+		return err
 	})
 	return gathered, err
 }

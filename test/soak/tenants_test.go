@@ -2,6 +2,8 @@ package soak
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +23,8 @@ type tenant struct {
 	annotations func() map[string]string
 	// written is a result of writes that must have been counted, empty for none.
 	written string
+	// floods says that the tenant's pods expose series without end, which Prometheus has scraped.
+	floods bool
 }
 
 // below are annotations of a Deployment that must be raised in each tick, with or without metrics.
@@ -36,11 +40,12 @@ func garbage() map[string]string {
 }
 
 var tenants = []tenant{
-	{"hangs", hangs, 60, below, "unknown"},
-	{"denies", denies, 60, below, "forbidden"},
-	{"mutates", mutates, 60, below, "success"},
-	{"slow", slow, 60, below, "success"},
-	{"garbage", answers, 100, garbage, ""},
+	{"hangs", hangs, 60, below, "unknown", false},
+	{"denies", denies, 60, below, "forbidden", false},
+	{"mutates", mutates, 60, below, "success", false},
+	{"slow", slow, 60, below, "success", false},
+	{"garbage", answers, 100, garbage, "", false},
+	{"floods", answers, 1, func() map[string]string { return annotations() }, "", true},
 }
 
 // promptly is how long a write of a good tenant may take from its decision. A write that hangs takes ten seconds.
@@ -58,6 +63,11 @@ func TestBadTenant(t *testing.T) {
 			load := stage.NewLoad(100)
 			d := stage.Create(t, good, "vision", 2, annotations(), load)
 			hook.behave(ns, bad.does)
+			if bad.floods {
+				if err := p.SetHandler(flood(ns)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for n := range bad.deployments {
 				builder := fleet.Deployment(ns, fmt.Sprint("bad-", n)).Replicas(1).Annotations(bad.annotations())
 				builder.Object().Spec.Paused = true // no pods: they are not what this is about
@@ -89,6 +99,29 @@ func TestBadTenant(t *testing.T) {
 			if resident := program.Resident(t); resident > 200<<20 {
 				t.Errorf("%d MiB in use", resident>>20)
 			}
+		})
+	}
+}
+
+// flood answers queries that ask for a namespace with 70 MiB of series of it, as a Prometheus does that has scraped a pod which makes them up.
+func flood(namespace string) func(http.Handler) http.Handler {
+	const series = `{"metric":{"namespace":%q,"pod":"made-up-%d","engine":"0","source":"DCGM_FI_DEV_GPU_UTIL"},"value":[%d,"0"]},`
+	return func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.FormValue("query"), namespace) {
+				api.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"status":"success","data":{"resultType":"vector","result":[`)
+			for n, sent := 0, 0; sent < 70<<20; n++ {
+				k, err := fmt.Fprintf(w, series, namespace, n, time.Now().Unix())
+				if err != nil {
+					return // whoever reads has had enough
+				}
+				sent += k
+			}
+			_, _ = io.WriteString(w, `{"metric":{},"value":[0,"0"]}]}}`)
 		})
 	}
 }
