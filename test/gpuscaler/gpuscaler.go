@@ -113,6 +113,14 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
+// Dump ends the process and returns what each of its goroutines was doing.
+func (p *Process) Dump() string {
+	before := len(p.Output())
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	<-p.done
+	return p.Output()[before:]
+}
+
 // Resident is how much memory the process takes, in bytes; 0 on a system that does not tell in /proc.
 func (p *Process) Resident(t testing.TB) int64 {
 	t.Helper()

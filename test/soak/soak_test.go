@@ -2,6 +2,7 @@ package soak
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -39,24 +40,34 @@ func TestSoak(t *testing.T) {
 	}
 	bed.WaitFor(t, 90*time.Second, "a world at rest again", w.settled)
 	bed.WaitFor(t, 30*time.Second, "a checkpoint of what is there", w.remembered)
-	bed.WaitFor(t, time.Minute, "processes that take no more than before", func() error {
-		after, err := w.usages()
-		if err != nil {
-			return err
-		}
-		for i := range after {
-			t.Logf("before: %s; after: %s", before[i], after[i])
-			if err := after[i].grown(before[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	w.comesBack(before)
 	for n, d := range w.busy {
 		w.loads[n].SetLoad(4 * 50)
 		d.WaitReplicas(4, 20*time.Second)
 	}
 	for _, r := range w.replicas {
 		r.restart(func(p *stage.Process) { p.Stop(t) }) // an exit code tells of races too
+	}
+}
+
+// comesBack waits until the processes take no more than before. Of a leader that does not it shows what its goroutines do.
+func (w *world) comesBack(before []usage) {
+	w.t.Helper()
+	for began := time.Now(); ; {
+		after, err := w.usages()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		var problems error
+		for i := range after {
+			w.t.Logf("before: %s; after: %s", before[i], after[i])
+			problems = errors.Join(problems, after[i].grown(before[i]))
+		}
+		if problems == nil {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			w.t.Fatalf("a minute later the processes still take more than before: %v\nThe leader's goroutines:\n%s", problems, leaders(w.replicas)[0].running().Dump())
+		}
 	}
 }
