@@ -130,6 +130,15 @@ browser: $(AXE) ## Open dashboard and reports in Chromium; screenshots are in bi
 e2e: build ## Run the end-to-end tests alone
 	cd test && $(BEDTEST) ./e2e/...
 
+# How long the soak lets everything change and fail. SEED repeats one: a soak prints its own.
+SOAK ?= 10m
+SEED ?= 0
+
+.PHONY: soak
+soak: build ## Let everything change and fail around three processes with the race detector, for SOAK (10m), and see that all comes back (needs gcc)
+	@echo 'building the control plane: some minutes the first time, seconds after'
+	cd test && go build ./stage && go test -vet=off -count=1 -timeout 0 -v -run '^TestSoak$$' ./soak -length $(SOAK) -seed $(SEED)
+
 # The packages with files that need cgo, which the first run does not see.
 CGO_PACKAGES = ./metrics/nvml ./cmd/nvml-agent
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"hash/fnv"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,8 +15,10 @@ type asked struct {
 	// spec is what counts, nil as long as the annotations have never been valid. good is the last valid one.
 	spec, good *policy.Spec
 	// valid are the annotations behind good.
-	valid    map[string]string
+	valid map[string]string
+	// problems are the first of those that there are, and trouble is a digest of what they say, 0 if there are none.
 	problems policy.Problems
+	trouble  uint64
 	// frozen and raiseOnly are what the problems forbid.
 	frozen, raiseOnly policy.Reason
 	// signals are to be read for all targets at once, custom ones by queries of this target's own.
@@ -25,6 +28,9 @@ type asked struct {
 	// group is equal for targets that wait for the same signals.
 	group string
 }
+
+// maxProblems is how many problems with the annotations of one Deployment are told.
+const maxProblems = 20
 
 // parser reads annotations.
 type parser func(annotations map[string]string) (policy.Spec, policy.Problems)
@@ -50,7 +56,12 @@ func (c *Controller) guarded(parse parser) parser {
 func (a *asked) ask(annotations map[string]string, parse parser) {
 	spec, problems := parse(annotations)
 	good := a.good
-	*a = asked{good: good, valid: a.valid, problems: problems}
+	*a = asked{good: good, valid: a.valid, problems: problems.First(maxProblems)}
+	if len(problems) > 0 {
+		text := fnv.New64a()
+		_, _ = text.Write([]byte(a.problems.Error())) // never fails
+		a.trouble = text.Sum64()
+	}
 	switch {
 	case len(problems) == 0:
 		a.spec, a.good, a.valid = &spec, &spec, annotations

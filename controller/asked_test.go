@@ -85,7 +85,7 @@ func TestNeverValidIsNotScaled(t *testing.T) {
 // withEvents replaces the recorder's sink and returns the Events.
 func (b *bed) withEvents() chan string {
 	sink := record.NewFakeRecorder(100)
-	b.recorder = &recorder{sink: sink}
+	b.recorder = &recorder{mail: fakeMail{sink}}
 	return sink.Events
 }
 

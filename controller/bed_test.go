@@ -120,7 +120,7 @@ func (b *bed) tick(n int) *Snapshot {
 func (b *bed) waitWrites(ctx context.Context) {
 	for ctx.Err() == nil {
 		b.writes.mu.Lock()
-		busy := b.writes.inFlight + len(b.writes.raises.turns) + len(b.writes.lowers.turns)
+		busy := len(b.writes.shares) + len(b.writes.raises.turns) + len(b.writes.lowers.turns)
 		b.writes.mu.Unlock()
 		if busy == 0 {
 			return

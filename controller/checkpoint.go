@@ -54,23 +54,11 @@ type kept struct {
 	changed time.Time
 }
 
-// encodeShard writes down targets: gzip of a line of JSON for the header and one for each target. If they are too many, those
-// that have not changed for longest are left out: most of what they remember has left their windows. It returns how many are left
-// out and why.
+// encodeShard writes down targets: gzip of a line of JSON for the header and one for each target. If they are too many, those are left
+// out by which a namespace takes more than others do, and of these the ones that have not changed for longest: most of what they
+// remember has left their windows. It returns how many are left out and why.
 func encodeShard(at time.Time, targets []kept) (body []byte, leftOut int, why error) {
-	list := slices.Clone(targets)
-	slices.SortStableFunc(list, func(a, b kept) int {
-		return cmp.Or(b.changed.Compare(a.changed), cmp.Compare(a.UID, b.UID))
-	})
-	lines := make([][]byte, 0, len(list))
-	for i := range list {
-		line, err := encodeTarget(list[i].Remembered)
-		if err != nil {
-			why = err
-			continue
-		}
-		lines = append(lines, line)
-	}
+	lines, why := encodeTargets(targets)
 	for {
 		body, fits := pack(at, lines)
 		if fits {
@@ -79,6 +67,35 @@ func encodeShard(at time.Time, targets []kept) (body []byte, leftOut int, why er
 		why = fmt.Errorf("the shard would be over %d bytes", maxShardSize)
 		lines = lines[:len(lines)*3/4]
 	}
+}
+
+// encodeTargets makes the lines, those first that are to be left out last.
+func encodeTargets(targets []kept) (lines [][]byte, why error) {
+	list := slices.Clone(targets)
+	slices.SortStableFunc(list, func(a, b kept) int {
+		return cmp.Or(b.changed.Compare(a.changed), cmp.Compare(a.UID, b.UID))
+	})
+	type encoded struct {
+		text []byte
+		// upTo is what its namespace takes with it and with those that have changed later.
+		upTo int
+	}
+	all, taken := make([]encoded, 0, len(list)), map[string]int{}
+	for i := range list {
+		line, err := encodeTarget(list[i].Remembered)
+		if err != nil {
+			why = err
+			continue
+		}
+		taken[list[i].Namespace] += len(line)
+		all = append(all, encoded{line, taken[list[i].Namespace]})
+	}
+	slices.SortStableFunc(all, func(a, b encoded) int { return cmp.Compare(a.upTo, b.upTo) })
+	lines = make([][]byte, len(all))
+	for i := range all {
+		lines[i] = all[i].text
+	}
+	return lines, why
 }
 
 // encodeTarget makes a target's line.

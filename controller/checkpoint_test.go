@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,13 +120,13 @@ func TestCheckpointRefused(t *testing.T) {
 	}
 }
 
-// A shard that gets too large leaves out the targets that have not changed for longest.
+// A shard that gets too large leaves out the targets of a namespace that have not changed for longest.
 func TestCheckpointFull(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var list []kept
 	for n := range 1500 {
 		k := randomKept(r, n)
-		k.changed = noon.Add(time.Duration(n) * time.Second)
+		k.Namespace, k.changed = "one", noon.Add(time.Duration(n)*time.Second)
 		list = append(list, k)
 	}
 	body, leftOut, why := encodeShard(noon, list)
@@ -140,6 +141,42 @@ func TestCheckpointFull(t *testing.T) {
 		if want := list[len(list)-1-i].UID; r.UID != want {
 			t.Fatalf("target %d is %s, want %s", i, r.UID, want)
 		}
+	}
+}
+
+// Whoever has thousands of targets, with annotations as long as they may be that change all the time, crowds out nobody but himself.
+func TestCheckpointOfOneNamespaceThatTakesTooMuch(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	noise := func(n int) string {
+		raw := make([]byte, n/2)
+		for i := range raw {
+			raw[i] = byte(r.UintN(256))
+		}
+		return hex.EncodeToString(raw)
+	}
+	var list []kept
+	for n := range 1000 {
+		k := randomKept(r, n)
+		k.Namespace, k.changed = "bad", noon.Add(time.Hour)
+		k.Annotations = map[string]string{policy.Prefix + "schedule": noise(15 << 10)}
+		list = append(list, k)
+	}
+	good := map[types.UID]bool{}
+	for n := range 100 {
+		k := randomKept(r, n)
+		k.Namespace, k.changed = fmt.Sprint("good-", n%3), noon
+		list, good[k.UID] = append(list, k), true
+	}
+	body, leftOut, _ := encodeShard(noon, list)
+	m, err := decodeShard(body)
+	if err != nil || leftOut == 0 || len(body) > maxShardSize {
+		t.Fatalf("%d bytes, %d left out, %v", len(body), leftOut, err)
+	}
+	for _, r := range m.Targets {
+		delete(good, r.UID)
+	}
+	if len(good) > 0 {
+		t.Errorf("%d of 100 good targets were left out, want only bad ones", len(good))
 	}
 }
 
@@ -191,7 +228,8 @@ func TestSameState(t *testing.T) {
 	}
 }
 
-// FuzzCheckpoint reads any bytes, as they are and as the text of a shard: it never panics, and what is read can be written.
+// FuzzCheckpoint reads any bytes, as they are and as the text of a shard: it never panics, what cannot be read is refused whole, what is read
+// can be written, and what was written is read back as it was, and not at all if any of it is missing.
 func FuzzCheckpoint(f *testing.F) {
 	body, _, _ := encodeShard(noon, []kept{randomKept(rand.New(rand.NewPCG(9, 10)), 0)})
 	f.Add(body)
@@ -216,8 +254,38 @@ func FuzzCheckpoint(f *testing.F) {
 			list = append(list, kept{Remembered: &r})
 		}
 		again, leftOut, why := encodeShard(m.Time, list)
-		if back, err := decodeShard(again); err != nil || len(back.Targets)+leftOut != len(list) {
-			t.Errorf("%d of %d targets, %d left out (%v), %v", len(back.Targets), len(list), leftOut, why, err)
+		back, err := decodeShard(again)
+		if err != nil || len(back.Targets)+leftOut != len(list) {
+			t.Fatalf("%d of %d targets, %d left out (%v), %v", len(back.Targets), len(list), leftOut, why, err)
+		}
+		twice, leftOutTwice, _ := encodeShard(back.Time, keptOf(back))
+		if thrice, err := decodeShard(twice); err != nil || leftOutTwice != 0 || !sameMemory(thrice, back) {
+			t.Fatalf("wrote\n%+v\nand read\n%+v, %v", back, thrice, err)
+		}
+		if cut, err := decodeShard(again[:len(again)-1-len(body)%len(again)]); err == nil || cut.Targets != nil {
+			t.Errorf("%d targets of a part, %v", len(cut.Targets), err)
 		}
 	})
+}
+
+// keptOf makes the targets of a shard.
+func keptOf(m Memory) (list []kept) {
+	for _, r := range m.Targets {
+		list = append(list, kept{Remembered: &r})
+	}
+	return list
+}
+
+// sameMemory compares what two hold, as JSON tells it, in whatever order.
+func sameMemory(a, b Memory) bool {
+	lines := func(m Memory) []string {
+		var list []string
+		for i := range m.Targets {
+			line, _ := encodeTarget(&m.Targets[i])
+			list = append(list, string(line))
+		}
+		slices.Sort(list)
+		return list
+	}
+	return a.Time.Equal(b.Time) && slices.Equal(lines(a), lines(b))
 }

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"context"
 	"maps"
 	"strings"
 	"sync"
@@ -11,9 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/tools/record"
 
 	"github.com/gpuscaler/gpuscaler/policy"
 )
@@ -26,8 +22,7 @@ const maxEventMessage = 1024
 
 // recorder writes Events on Deployments. A nil recorder writes none.
 type recorder struct {
-	sink        record.EventRecorder
-	broadcaster record.EventBroadcaster
+	mail poster
 
 	mu sync.Mutex
 	// last is when an Event was written. It outlives the target: whoever opts in and out all the time gets no more Events.
@@ -42,12 +37,15 @@ type eventKey struct {
 	reason     policy.Reason
 }
 
-// newRecorder makes a recorder. Events go out one after the other beside all else; those that pile up are dropped. What becomes of
-// them goes into the log: client-go's own is a global, which an Event on its way must not read while a program starts anew.
+// poster is what Events are given to.
+type poster interface {
+	post(on *corev1.ObjectReference, kind, reason, message string)
+	stop()
+}
+
+// newRecorder makes a recorder.
 func newRecorder(client kubernetes.Interface, log logr.Logger) *recorder {
-	b := record.NewBroadcaster(record.WithContext(logr.NewContext(context.Background(), log)))
-	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
-	return &recorder{broadcaster: b, sink: b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: fieldManager})}
+	return &recorder{mail: newMail(client.CoreV1(), log)}
 }
 
 // event writes an Event on a Deployment unless it had one with this reason lately.
@@ -60,12 +58,17 @@ func (r *recorder) eventFor(c *change, kind string, reason policy.Reason, messag
 	if r == nil || !r.due(c.uid, reason) {
 		return
 	}
-	if len(message) > maxEventMessage {
-		message = strings.ToValidUTF8(message[:maxEventMessage-len("…")], "") + "…"
-	}
-	r.sink.Event(&corev1.ObjectReference{
+	r.mail.post(&corev1.ObjectReference{
 		APIVersion: "apps/v1", Kind: "Deployment", Namespace: c.namespace, Name: c.name, UID: c.uid,
-	}, kind, string(reason), message)
+	}, kind, string(reason), brief(message))
+}
+
+// brief cuts a message that is too long for an Event. The log gets no more either: a tenant has many Deployments.
+func brief(message string) string {
+	if len(message) <= maxEventMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxEventMessage-len("…")], "") + "…"
 }
 
 // due reports whether an Event may be written, and if so notes it as written.
@@ -92,6 +95,6 @@ func (r *recorder) due(uid types.UID, reason policy.Reason) bool {
 // stop ends the recorder. Events that have not gone out yet are lost.
 func (r *recorder) stop() {
 	if r != nil {
-		r.broadcaster.Shutdown()
+		r.mail.stop()
 	}
 }

@@ -108,7 +108,7 @@ func (n *narrowed[T, L]) WatchWithContext(ctx context.Context, opts metav1.ListO
 	if err != nil {
 		return nil, err
 	}
-	return watch.Filter(w, n.narrow), nil
+	return filter(w, n.narrow), nil
 }
 
 // narrow converts an event. Bookmarks and errors pass as they are.

@@ -63,10 +63,8 @@ func newDeployment(api runtime.Object) (d *deployment, keep bool) {
 		return d, false
 	}
 	d.annotations = make(map[string]string)
-	for k, v := range from.Annotations {
-		if strings.HasPrefix(k, policy.Prefix) {
-			d.annotations[shared(k)] = shared(v)
-		}
+	for k, v := range policy.Ours(from.Annotations) {
+		d.annotations[shared(k)] = shared(v)
 	}
 	d.placing = newPlacing(from)
 	d.refusal = refusalOf(from.Status.Conditions)

@@ -85,7 +85,7 @@ func (c *Controller) orderRefused(t *target, now time.Time) bool {
 	if !k.told {
 		k.told = true
 		c.log.Info("Pods cannot be marked: which of them are removed first is left to Kubernetes; deploy/rbac/least-busy grants the right",
-			"namespace", t.seen.namespace, "name", t.seen.name, "problem", err.Error())
+			"namespace", t.seen.namespace, "name", t.seen.name, "problem", brief(err.Error()))
 		c.recorder.event(t.seen, corev1.EventTypeWarning, policy.InvalidAnnotations, fmt.Sprintf(
 			"%sscale-down.order: %q cannot be obeyed, replicas are removed in the default order: the controller may not patch pods: %v", policy.Prefix, "least-busy", err))
 	}

@@ -120,12 +120,11 @@ func (p *pass) readCustom(ctx context.Context, t *target) {
 			if p.c.options.Queries == nil {
 				return Readings{}, errNoQueries
 			}
-			select {
-			case p.slots <- struct{}{}:
-				defer func() { <-p.slots }()
-			case <-ctx.Done():
-				return Readings{}, fmt.Errorf("waiting for other queries: %w", ctx.Err())
+			release, err := p.slots.take(ctx, t.seen.namespace)
+			if err != nil {
+				return Readings{}, fmt.Errorf("waiting for other queries: %w", err)
 			}
+			defer release()
 			return p.c.options.Queries.ReadQuery(ctx, t.spec.Queries[signal], t.seen.namespace, t.seen.name)
 		})
 	}
@@ -188,5 +187,8 @@ func (r *reply) problem() string {
 	return r.Partial
 }
 
-// maxCustomQueries bounds the queries of custom signals under way at once.
-const maxCustomQueries = 16
+// maxCustomQueries bounds the queries of custom signals under way at once, and maxCustomOfNamespace those of one namespace.
+const (
+	maxCustomQueries     = 16
+	maxCustomOfNamespace = 12
+)

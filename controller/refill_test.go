@@ -136,8 +136,8 @@ func TestManyCustomQueriesAreBounded(t *testing.T) {
 			b.deploy(fmt.Sprintf("d-%d", i), 1, asks("jobs", "query.jobs", "jobs"))
 		}
 		s := b.Tick(t.Context(), noon)
-		if most != maxCustomQueries {
-			t.Errorf("%d queries at once, want %d", most, maxCustomQueries)
+		if most != maxCustomOfNamespace {
+			t.Errorf("%d queries at once, want %d", most, maxCustomOfNamespace)
 		}
 		if w := s.Find("ns", "d-99"); w.Decision.Reason != policy.WithinTolerance {
 			t.Errorf("d-99: %s, want its query answered in time", w.Decision.Reason)

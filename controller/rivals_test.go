@@ -80,7 +80,7 @@ func TestConflict(t *testing.T) {
 	c := newCluster() // for its log
 	b := newBed(t, func(o *Options) { o.Logger = c.logger() })
 	events := record.NewFakeRecorder(10)
-	b.recorder = &recorder{sink: events}
+	b.recorder = &recorder{mail: fakeMail{events}}
 	b.reader.set(policy.RunningRequests, 50)
 	b.deploy("a", 2, asks(policy.RunningRequests))
 	b.deploy("b", 2, asks(policy.RunningRequests))

@@ -89,7 +89,7 @@ type told struct {
 	noted reasonSet
 	// conditions are the reasons for Events that held at the last tick, and ever those that have held at any.
 	conditions, ever reasonSet
-	problems         string
+	trouble          uint64
 	rival            string
 }
 

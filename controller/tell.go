@@ -50,19 +50,16 @@ func notedBy(d *policy.Decision) reasonSet {
 
 // tellProblems tells of invalid annotations when they change.
 func (c *Controller) tellProblems(t *target) {
-	problems := ""
-	if len(t.problems) > 0 {
-		problems = t.problems.Error()
-	}
-	if problems == t.told.problems {
+	if t.trouble == t.told.trouble {
 		return
 	}
-	t.told.problems = problems
-	if problems == "" {
+	t.told.trouble = t.trouble
+	if t.trouble == 0 {
 		c.log.Info("The annotations are valid again", "namespace", t.seen.namespace, "name", t.seen.name)
 		return
 	}
-	c.log.Info("The annotations are invalid", "namespace", t.seen.namespace, "name", t.seen.name, "problems", problems)
+	problems := t.problems.Error()
+	c.log.Info("The annotations are invalid", "namespace", t.seen.namespace, "name", t.seen.name, "problems", brief(problems))
 	c.recorder.event(t.seen, corev1.EventTypeWarning, policy.InvalidAnnotations, problems)
 }
 

@@ -30,7 +30,7 @@ type pass struct {
 	// agents are the NVML agents by node.
 	agents map[unique.Handle[string]]netip.AddrPort
 	took   map[types.UID][]time.Duration
-	slots  chan struct{}
+	slots  *slots
 	// ledger counts the places that are free, nil if they are not known.
 	ledger *ledger
 	// rivals are the names of other autoscalers by the Deployment that they scale.
@@ -64,7 +64,10 @@ func (c *Controller) Tick(ctx context.Context, now time.Time) *Snapshot {
 
 // begin takes over what happened since the last tick: outcomes of writes, and what the caches show.
 func (c *Controller) begin(now time.Time) *pass {
-	p := &pass{c: c, now: now, readings: map[policy.Signal]*query{}, times: map[policy.Signal]*query{}, slots: make(chan struct{}, maxCustomQueries)}
+	p := &pass{
+		c: c, now: now, readings: map[policy.Signal]*query{}, times: map[policy.Signal]*query{},
+		slots: newSlots(maxCustomQueries, maxCustomOfNamespace),
+	}
 	if !c.ticked.IsZero() {
 		p.elapsed = now.Sub(c.ticked)
 	}

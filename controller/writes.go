@@ -17,6 +17,12 @@ const (
 	writeTimeout = 10 * time.Second
 	// maxInFlight is how many writes are under way at once when the API server is well. It sustains about 700 a second with 16.
 	maxInFlight = 24
+	// maxOfNamespace is how many of them may be of one namespace. What is left over is for the others, whatever a namespace's
+	// webhooks and quotas do to its own.
+	maxOfNamespace = 16
+	// slowWrite is after what time a write no longer takes up the place of another. It goes on counting for its namespace, so that
+	// several namespaces whose writes hang cannot take all places either.
+	slowWrite = 2 * time.Second
 )
 
 // job is a change on its way.
@@ -65,8 +71,8 @@ func WriteResults() []string {
 	return texts
 }
 
-// writes carries out changes beside the loop: raises before lowers, the namespaces in turn, a bounded number at once, each once. One that
-// hangs holds up no other.
+// writes carries out changes beside the loop: raises before lowers, a bounded number at once, each once, and namespaces in turn. One
+// that hangs holds up no other.
 type writes struct {
 	// gate is asked right before each write.
 	gate gate
@@ -74,11 +80,19 @@ type writes struct {
 	done func(*outcome)
 
 	mu             sync.Mutex
-	raises, lowers queue
-	inFlight       int
-	limit          int // how many may be in flight: halved when the API server is overloaded, one more after each success
-	outcomes       []*outcome
-	idle           chan struct{} // closed when nothing is in flight any more, nil if nobody waits
+	raises, lowers lane
+	inFlight       int // those that are slow left out
+	limit          int // how many may be in flight: halved when the API server says it is overloaded, one more after each success
+	// shares are the namespaces that have writes under way.
+	shares   map[string]*share
+	outcomes []*outcome
+	idle     chan struct{} // closed when nothing is under way any more, nil if nobody waits
+}
+
+// share is what one namespace has of the writes under way.
+type share struct {
+	underWay int // those that are slow included
+	limit    int // halved by each that gets no answer or is slow, one more after each success
 }
 
 // add queues a change.
@@ -105,41 +119,84 @@ func (w *writes) pump(ctx context.Context) {
 		w.limit = maxInFlight
 	}
 	for w.inFlight < w.limit {
-		j := w.next()
+		j := w.raises.next(w.may)
+		if j == nil {
+			j = w.lowers.next(w.may)
+		}
 		if j == nil {
 			return
 		}
 		w.inFlight++
+		w.share(j.namespace).underWay++
 		go w.run(ctx, j)
 	}
 }
 
-// next takes a raise from the queue, or else a lower.
-func (w *writes) next() *job {
-	if j := w.raises.next(); j != nil {
-		return j
+// may reports whether a namespace may have one more under way. Call it with mu held.
+func (w *writes) may(namespace string) bool {
+	s := w.shares[namespace]
+	return s == nil || s.underWay < s.limit
+}
+
+// share finds or makes the share of a namespace. Call it with mu held.
+func (w *writes) share(namespace string) *share {
+	if w.shares == nil {
+		w.shares = map[string]*share{}
 	}
-	return w.lowers.next()
+	if w.shares[namespace] == nil {
+		w.shares[namespace] = &share{limit: maxOfNamespace}
+	}
+	return w.shares[namespace]
 }
 
 // run carries out one job and starts the next.
 func (w *writes) run(ctx context.Context, j *job) {
+	slow := time.AfterFunc(slowWrite, func() { w.makeWay(ctx, j) })
 	o := w.carryOut(ctx, j)
+	inTime := slow.Stop()
 	w.done(o)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.outcomes = append(w.outcomes, o)
+	w.adapt(o, inTime)
+	if inTime {
+		w.inFlight--
+	}
+	w.pump(ctx)
+	if len(w.shares) == 0 && w.idle != nil {
+		close(w.idle)
+		w.idle = nil
+	}
+}
+
+// makeWay gives the place of a slow write to another.
+func (w *writes) makeWay(ctx context.Context, j *job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inFlight--
+	if s := w.shares[j.namespace]; s != nil {
+		s.limit = max(s.limit/2, 1)
+	}
+	w.pump(ctx)
+}
+
+// adapt takes a write off its namespace's share and learns from what has become of it. That the API server is overloaded it says of
+// itself; a write without an answer may have hung in a webhook that is for its namespace alone. Call it with mu held.
+func (w *writes) adapt(o *outcome, inTime bool) {
+	s := w.shares[o.namespace]
 	switch o.result {
 	case success:
 		w.limit = min(w.limit+1, maxInFlight)
-	case throttled, unknown:
+		s.limit = min(s.limit+1, maxOfNamespace)
+	case throttled:
 		w.limit = max(w.limit/2, 1)
+	case unknown:
+		if inTime { // makeWay has learned of the others
+			s.limit = max(s.limit/2, 1)
+		}
 	}
-	w.outcomes = append(w.outcomes, o)
-	w.inFlight--
-	w.pump(ctx)
-	if w.inFlight == 0 && w.idle != nil {
-		close(w.idle)
-		w.idle = nil
+	if s.underWay--; s.underWay == 0 {
+		delete(w.shares, o.namespace)
 	}
 }
 
@@ -168,6 +225,9 @@ func (w *writes) carryOut(ctx context.Context, j *job) (o *outcome) {
 	defer cancelTimeout()
 	o.written, o.err = j.scaler.Scale(ctx, j.change)
 	o.result, o.after = classify(o.err)
+	if o.err != nil && len(o.err.Error()) > maxEventMessage {
+		o.err = errors.New(brief(o.err.Error())) // a webhook may say anything
+	}
 	return o
 }
 
@@ -202,17 +262,19 @@ func (w *writes) collect() []*outcome {
 	defer w.mu.Unlock()
 	list := w.outcomes
 	w.outcomes = nil
-	for j := w.next(); j != nil; j = w.next() {
-		list = append(list, &outcome{job: *j, result: superseded})
+	for _, queue := range []*lane{&w.raises, &w.lowers} {
+		for _, j := range queue.clear() {
+			list = append(list, &outcome{job: *j, result: superseded})
+		}
 	}
 	return list
 }
 
-// wait returns when nothing is in flight or the context ends. Queued jobs are taken back first.
+// wait returns when nothing is under way or the context ends. Queued jobs are taken back first.
 func (w *writes) wait(ctx context.Context) {
 	w.mu.Lock()
-	w.raises, w.lowers = queue{}, queue{}
-	if w.inFlight == 0 {
+	w.raises, w.lowers = lane{}, lane{}
+	if len(w.shares) == 0 {
 		w.mu.Unlock()
 		return
 	}

@@ -275,8 +275,8 @@ func TestFewerWritesWhileThrottled(t *testing.T) {
 		w := &writes{gate: open, done: func(*outcome) {}}
 		round := func(n int) int {
 			most = 0
-			for range n {
-				w.add(&job{change: change{from: 1, to: 2}, scaler: s})
+			for i := range n {
+				w.add(&job{change: change{namespace: fmt.Sprint(i % 10), from: 1, to: 2}, scaler: s})
 			}
 			w.start(t.Context())
 			time.Sleep(time.Hour)

@@ -197,7 +197,7 @@ func TestManySeries(t *testing.T) {
 		if n == maxSeries && err != nil {
 			t.Errorf("%d series: %v", n, err)
 		}
-		if n > maxSeries && (!errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "more than 300000 series; narrow the watched namespaces")) {
+		if n > maxSeries && (!errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "more than 300000 series; find what exposes so many")) {
 			t.Errorf("%d series: %v", n, err)
 		}
 	}

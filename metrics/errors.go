@@ -3,7 +3,9 @@ package metrics
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // The kinds of failure: a closed set, to be told apart with errors.Is. Every error that this package returns from
@@ -69,7 +71,7 @@ func excerpt(text string) string {
 	if len(text) > 4*excerptBytes {
 		text = text[:4*excerptBytes]
 	}
-	words := strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd })
+	words := strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == utf8.RuneError || !strconv.IsPrint(r) })
 	hideNext := false
 	for i, word := range words {
 		lower := strings.ToLower(strings.Trim(word, `"',:;`))

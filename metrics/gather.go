@@ -16,6 +16,7 @@ const (
 	Infinite   Why = "infinite"     // +Inf or -Inf
 	Negative   Why = "negative"     // nothing that is measured here can be below 0
 	OutOfRange Why = "out-of-range" // more than 5 % over the range, such as DCGM's blanks
+	TooMany    Why = "too-many"     // of a namespace that made the reply too large, or of a pod of which too many exporters tell
 )
 
 // Drop counts the samples of one reply that were dropped for one reason.
@@ -24,7 +25,7 @@ type Drop struct {
 	Count int
 }
 
-var whys = [...]Why{"", NoIdentity, NotANumber, Infinite, Negative, OutOfRange}
+var whys = [...]Why{"", NoIdentity, NotANumber, Infinite, Negative, OutOfRange, TooMany}
 
 // Indices into whys.
 const (
@@ -34,6 +35,7 @@ const (
 	whyInfinite
 	whyNegative
 	whyOutOfRange
+	whyTooMany
 )
 
 // overshoot is how far above its range a value is still taken for the top of the range: utilizations computed from
@@ -66,7 +68,7 @@ type view struct {
 	next  int32  // the next view of the same pod, -1 at the end
 	n     int32
 	acc   float64
-	bad   [len(whys)]uint16 // dropped samples by reason; any of them spoils the view
+	bad   [len(whys)]uint32 // dropped samples by reason; any of them spoils the view
 	rank  int16             // place of the source in the signal's list; the list's length if unknown
 	idle  bool
 	spoil bool
@@ -83,6 +85,7 @@ type gatherer struct {
 	// before is the index of the reply before, nil if a pod had several views in it. Whoever has its samples reads it.
 	before   map[PodKey]int32
 	noID     int
+	tooMany  int
 	at       float64 // evaluation time, seconds
 	lastName string
 	lastRank int16
@@ -96,7 +99,7 @@ func (g *gatherer) again(spec signalSpec) {
 	if len(g.index) == len(g.views) {
 		g.before = g.index
 	}
-	g.spec, g.views, g.index, g.noID, g.at, g.lastRank = spec, g.views[:0], nil, 0, 0, -1
+	g.spec, g.views, g.index, g.noID, g.tooMany, g.at, g.lastRank = spec, g.views[:0], nil, 0, 0, 0, -1
 }
 
 // identity resolves whose sample a series is. Prometheus renames a scraped label to exported_* when the target has
@@ -121,6 +124,10 @@ func (g *gatherer) add(labels *labelSet, t, v float64) {
 		return
 	}
 	w := g.view(key, via, g.rank(labels[fieldSource]))
+	if w == nil {
+		g.tooMany++
+		return
+	}
 	if labels[fieldIdle] != "" {
 		w.idle = true
 		return
@@ -158,7 +165,11 @@ func (g *gatherer) rank(source string) int16 {
 	return g.lastRank
 }
 
-// view finds or opens the view of a series.
+// maxViews bounds how many views a pod can have: a few sources times a few exporters. They are looked for one by one, and whoever makes up
+// exporters by the thousand must not make that long.
+const maxViews = 64
+
+// view finds or opens the view of a series. It returns nil if the pod has too many.
 func (g *gatherer) view(key PodKey, via string, rank int16) *view {
 	if g.index == nil {
 		if w := g.asBefore(key, via, rank); w != nil {
@@ -168,7 +179,11 @@ func (g *gatherer) view(key PodKey, via string, rank int16) *view {
 	}
 	head, known := g.index[key]
 	if known {
+		n := 0
 		for i := head; i >= 0; i = g.views[i].next {
+			if n++; n > maxViews {
+				return nil
+			}
 			if w := &g.views[i]; w.rank == rank && w.via == via {
 				return w
 			}
@@ -209,6 +224,15 @@ func (g *gatherer) reindex() {
 	for i := range g.views {
 		g.index[g.views[i].key] = int32(i)
 	}
+}
+
+// series counts those of the view.
+func (w *view) series() int {
+	n := int(w.n)
+	for _, bad := range w.bad {
+		n += int(bad)
+	}
+	return n
 }
 
 // value is the pod's value in one view; ok is false if there is none.
@@ -284,6 +308,7 @@ func (g *gatherer) samples() Samples {
 // dropped counts what was dropped. NaN beside the mark of idleness is the same fact told twice, and no loss.
 func (g *gatherer) dropped(into *[len(whys)]int) {
 	into[whyNoIdentity] += g.noID
+	into[whyTooMany] += g.tooMany
 	for i := range g.views {
 		w := &g.views[i]
 		for why, n := range w.bad {

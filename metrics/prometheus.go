@@ -44,6 +44,7 @@ type Prometheus struct {
 
 	mu   sync.Mutex
 	idle map[string]*gatherer // by purpose
+	left map[policy.Signal]leftOut
 }
 
 // Result is what one signal says about the pods of some namespaces.
@@ -80,7 +81,7 @@ func NewPrometheus(opts Options) (*Prometheus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Prometheus{client: c, opts: opts, idle: map[string]*gatherer{}}, nil
+	return &Prometheus{client: c, opts: opts, idle: map[string]*gatherer{}, left: map[policy.Signal]leftOut{}}, nil
 }
 
 // Server is the base URL for messages, without credentials.
@@ -115,43 +116,67 @@ func (p *Prometheus) expressions(spec signalSpec, namespaces []string, of func(s
 }
 
 // Read reads one signal for all pods of the namespaces. No namespaces, no query: an empty list never means all of
-// them. Any failure voids the whole result; the caller holds.
+// them. Any failure voids the whole result; the caller holds. But where a reply is too large and most of it belongs to one namespace, that
+// one is left out for some minutes, and is told among what was dropped: one tenant's flood of series is not the others' outage.
 func (p *Prometheus) Read(ctx context.Context, signal policy.Signal, namespaces []string) (Result, error) {
 	spec, err := specOf(signal)
 	if err != nil {
 		return Result{}, err
 	}
-	queries := p.expressions(spec, namespaces, selection.expression)
-	result, err := p.gather(ctx, spec, string(signal), queries)
+	asked := p.without(signal, namespaces)
+	gathered, err := p.read(ctx, signal, spec, asked)
+	for range maxFloods {
+		if err == nil || len(asked) < 2 || !p.leave(signal, gathered, err) || ctx.Err() != nil {
+			break
+		}
+		asked = p.without(signal, namespaces)
+		gathered, err = p.read(ctx, signal, spec, asked)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("reading signal %s: %w", signal, err)
+	}
+	result := p.joined(string(signal), gathered)
+	if n := p.missed(signal, namespaces); n > 0 {
+		result.Dropped = append(result.Dropped, Drop{TooMany, n})
 	}
 	return result, nil
 }
 
-// gather runs the queries, a few at a time, and joins their replies.
-func (p *Prometheus) gather(ctx context.Context, spec signalSpec, purpose string, queries []string) (Result, error) {
+// maxFloods bounds how many namespaces are found to flood in one read. Further ones are found in the next.
+const maxFloods = 3
+
+// read asks once.
+func (p *Prometheus) read(ctx context.Context, signal policy.Signal, spec signalSpec, namespaces []string) ([]*gatherer, error) {
+	return p.gather(ctx, spec, string(signal), p.expressions(spec, namespaces, selection.expression))
+}
+
+// gather runs the queries, a few at a time.
+func (p *Prometheus) gather(ctx context.Context, spec signalSpec, purpose string, queries []string) ([]*gatherer, error) {
 	gathered := make([]*gatherer, len(queries))
-	purposeOf := func(i int) string { return purpose + "/" + strconv.Itoa(i) }
 	for i := range queries {
-		gathered[i] = p.borrow(purposeOf(i), spec)
+		gathered[i] = p.borrow(partOf(purpose, i), spec)
 	}
 	err := parallel(ctx, len(queries), func(ctx context.Context, i int) error {
 		return p.client.query(ctx, question{
-			endpoint: "/api/v1/query", want: "vector", purpose: purposeOf(i),
+			endpoint: "/api/v1/query", want: "vector", purpose: partOf(purpose, i),
 			params: url.Values{"query": {queries[i]}}, emit: gathered[i].add,
 		})
 	})
-	if err != nil {
-		return Result{}, err
-	}
+	return gathered, err
+}
+
+// partOf names one of the queries of a purpose.
+func partOf(purpose string, i int) string { return purpose + "/" + strconv.Itoa(i) }
+
+// joined joins the replies of what gather has read, and keeps the gatherers for the next ones.
+func (p *Prometheus) joined(purpose string, gathered []*gatherer) Result {
 	result := merged(gathered)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range gathered {
-		p.idle[purposeOf(i)] = gathered[i]
+		p.idle[partOf(purpose, i)] = gathered[i]
 	}
-	return result, nil
+	return result
 }
 
 // borrow returns a gatherer that no one else uses, if it can be that of the last reply to the same query.
@@ -219,12 +244,14 @@ func (p *Prometheus) Ages(ctx context.Context, signal policy.Signal, namespaces 
 	if err != nil {
 		return Ages{}, err
 	}
-	queries := p.expressions(spec, namespaces, selection.ages)
+	queries := p.expressions(spec, p.without(signal, namespaces), selection.ages)
 	spec.within, spec.limit, spec.percent = oldest, 1<<40, false
-	result, err := p.gather(ctx, spec, "ages of "+string(signal), queries)
+	purpose := "ages of " + string(signal)
+	gathered, err := p.gather(ctx, spec, purpose, queries)
 	if err != nil {
 		return Ages{}, fmt.Errorf("reading the ages of signal %s: %w", signal, err)
 	}
+	result := p.joined(purpose, gathered)
 	ages := Ages{Samples: make(map[PodKey]time.Time, result.Samples.Len()), ServerTime: result.ServerTime}
 	for key, reading := range result.Samples.All() {
 		ages.Samples[key] = serverTime(reading.Value)

@@ -115,9 +115,10 @@ func (c *client) unreadable(ctx context.Context, status int, network *body, err 
 		return c.unreachable(ctx, network.err)
 	case errors.Is(err, errTooLarge):
 		return c.fail(ErrMalformed, status, fmt.Sprintf("more than %d bytes", c.opts.MaxBytes),
-			"narrow the watched namespaces", nil)
+			"find what exposes so many series and drop them when scraping, or watch fewer namespaces", errTooLarge)
 	case errors.Is(err, errManySeries):
-		return c.fail(ErrMalformed, status, err.Error(), "narrow the watched namespaces", nil)
+		return c.fail(ErrMalformed, status, err.Error(),
+			"find what exposes so many series and drop them when scraping, or watch fewer namespaces", errTooLarge)
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return c.fail(ErrMalformed, status, "the reply ends in the middle", "check the proxies in between", nil)
 	}

@@ -86,7 +86,7 @@ func Annotated(annotations map[string]string) bool {
 }
 
 // Parse reads the annotations of one Deployment, ours and others. It reports every problem at once; with any problem
-// the Spec must not be used.
+// the Spec must not be used. Of more annotations than anyone can mean (see Ours) only that is reported.
 func Parse(annotations map[string]string, settings Settings) (Spec, Problems) {
 	p := parser{settings: settings, given: map[string]string{}}
 	p.spec = Spec{
@@ -104,6 +104,10 @@ func Parse(annotations map[string]string, settings Settings) (Spec, Problems) {
 			Policies:            []ScalingPolicy{{Type: Percent, Value: 100, Period: 15 * time.Second}},
 			Tolerance:           0.1,
 		},
+	}
+	if why := excess(Ours(annotations)); why != "" {
+		const key = Prefix + "enabled" // whatever they mean, nothing is to be written
+		return p.spec, Problems{{Key: key, Value: annotations[key], Message: why}}
 	}
 	p.collect(annotations)
 	for _, name := range slices.Sorted(maps.Keys(p.given)) {

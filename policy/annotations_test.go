@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"encoding/json"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +216,9 @@ func equalRules(a, b Spec) bool {
 	return eq(a.ScaleUp, b.ScaleUp) && eq(a.ScaleDown, b.ScaleDown) && a.MinReplicas == b.MinReplicas && a.Startup == b.Startup
 }
 
+// FuzzAnnotations reads any key and value beside valid ones. They are left as they are; every problem names its key and says something, in
+// a bounded length; what is accepted has bounds in order, durations and tolerances that are none below zero, is the same each time and after
+// it was written down as JSON, and decides within its bounds.
 func FuzzAnnotations(f *testing.F) {
 	for _, k := range keys {
 		f.Add(strings.Replace(k.Name, "<signal>", "queue-depth", 1), strings.Trim(k.Form, `"`))
@@ -228,16 +233,57 @@ func FuzzAnnotations(f *testing.F) {
 		if !maps.Equal(before, annotations) {
 			t.Fatal("the annotations were changed")
 		}
+		again, problemsAgain := Parse(Ours(annotations), Settings{MaxSampleAge: time.Minute, Interval: time.Second})
+		if !reflect.DeepEqual(again, spec) || len(problemsAgain) != len(problems) {
+			t.Fatalf("read %+v, %v and then %+v, %v", spec, problems, again, problemsAgain)
+		}
 		if problems != nil {
-			if len(problems.Error()) > 10000 {
-				t.Fatal("a message of", len(problems.Error()), "bytes")
-			}
+			checkProblems(t, problems)
 			return
 		}
-		if spec.MinReplicas > spec.MaxReplicas || spec.MaxReplicas < 1 {
-			t.Fatalf("accepted bounds %d to %d", spec.MinReplicas, spec.MaxReplicas)
-		}
-		w := world{spec: spec, replicas: spec.MinReplicas, now: testStart}
-		w.tick(w.seen(90))
+		checkSpec(t, spec)
 	})
+}
+
+// checkProblems looks at what is said of wrong annotations.
+func checkProblems(t *testing.T, problems Problems) {
+	t.Helper()
+	if len(problems.Error()) > 10000 {
+		t.Fatal("a message of", len(problems.Error()), "bytes")
+	}
+	for _, p := range problems {
+		if !strings.HasPrefix(p.Key, Prefix) || p.Message == "" {
+			t.Fatalf("a problem that says nothing: %+v", p)
+		}
+	}
+}
+
+// checkSpec looks at what was accepted, and decides from it and from what was written down of it.
+func checkSpec(t *testing.T, spec Spec) {
+	t.Helper()
+	if spec.MinReplicas > spec.MaxReplicas || spec.MaxReplicas < 1 || spec.MinReplicas < 0 {
+		t.Fatalf("accepted bounds %d to %d", spec.MinReplicas, spec.MaxReplicas)
+	}
+	for _, r := range []Rules{spec.ScaleUp, spec.ScaleDown} {
+		if !(r.Tolerance >= 0) || r.StabilizationWindow < 0 || len(r.Policies) == 0 {
+			t.Fatalf("accepted %+v", r)
+		}
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Spec
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	w := world{spec: spec, replicas: max(spec.MinReplicas, 1), now: testStart}
+	o := w.seen(90)
+	d, _ := Decide(spec, State{}, o, w.now)
+	if other, _ := Decide(back, State{}, o, w.now); other.Desired != d.Desired || other.Reason != d.Reason {
+		t.Fatalf("decided %d (%s), and of what was written down %d (%s)", d.Desired, d.Message(), other.Desired, other.Message())
+	}
+	if b := spec.bounds(w.now); d.Desired < b.minimum || d.Desired > b.maximum {
+		t.Fatalf("%d is out of bounds (%s)", d.Desired, d.Message())
+	}
 }

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"encoding/json"
-	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -82,41 +80,4 @@ func TestMonotone(t *testing.T) {
 			t.Fatalf("%v asks for %d, %v for %d", min(a, b), low.Recommended.Replicas, max(a, b), high.Recommended.Replicas)
 		}
 	}
-}
-
-// FuzzDecide feeds a State of any bytes and any reading: no panic, and the outcome within bounds.
-func FuzzDecide(f *testing.F) {
-	f.Add([]byte(`{}`), 50.0, 3, int64(0), uint8(0))
-	f.Add([]byte(`{"newest":{"replicas":-9,"time":"9999-01-01T00:00:00Z"},"past":[{"replicas":1000000}],"events":[{"change":2147483647}]}`), math.Inf(1), 1, int64(1), uint8(3))
-	f.Add([]byte(`{"badSince":"0001-01-01T00:00:00Z","gapEnd":"2026-01-01T00:00:00Z","fired":[{"signal":"x"}]}`), math.NaN(), 40, int64(math.MaxInt64), uint8(255))
-	f.Add([]byte(`{"newest":{"replicas":4,"time":"2026-01-05T07:59:00Z"},"seen":"2026-01-05T07:59:50Z","startups":[-5,99999999999,40],
-		"shortage":{"since":"2026-01-05T07:00:00Z","tries":99,"until":"2036-01-05T07:00:00Z","enough":"2026-01-01T00:00:00Z"},
-		"hands":{"replicas":-3,"since":"2026-01-05T07:00:00Z","override":{"replicas":-7,"raised":true,"until":"2027-01-01T00:00:00Z"},"restore":-2,"resets":["2026-01-05T07:30:00Z"],"stoppedUntil":"2026-01-05T07:00:00Z"},
-		"trial":{"signal":"gpu-utilization","value":-1,"replicas":-1,"time":"2026-01-05T07:00:00Z"},"deaf":{"signal":"gpu-utilization","raises":-9},
-		"idleSince":"2020-01-01T00:00:00Z","stuck":[{"pod":"0","time":"0001-01-01T00:00:00Z"}],"served":[{"pod":"0"}]}`), 90.0, 4, int64(0), uint8(0b1001))
-	f.Fuzz(func(t *testing.T, text []byte, value float64, replicas int, seconds int64, phases uint8) {
-		var state State
-		if json.Unmarshal(text, &state) != nil {
-			return
-		}
-		replicas = min(max(replicas, 0), 1000)
-		w := world{replicas: replicas, now: testStart.Add(time.Duration(seconds % (1 << 40))), spec: mustParse(t, map[string]string{
-			"min-replicas": "2", "max-replicas": "50", "target.gpu-utilization": "50", "steps.running-requests": ">10:+3",
-		})}
-		o := w.seen(value)
-		for i := range o.Pods {
-			p := &o.Pods[i]
-			p.Phase = Phase(phases>>(i%4*2)) % 3
-			p.Served, p.Restarts, p.Scheduled = i%3 == 0, i%4, w.now.Add(-time.Duration(i%7)*time.Minute)
-		}
-		o.Hand.By, o.FreeKnown, o.Free, o.Refused = HandKind(phases%5), phases%2 == 0, int(phases%16), phases%3 == 0
-		o.Rollout, o.Started = phases%7 == 0, []time.Duration{time.Duration(seconds)}
-		d, next := Decide(w.spec, state, o, w.now)
-		if replicas > 0 && (d.Desired < 2 || d.Desired > 50) {
-			t.Fatalf("%d is out of bounds (%s)", d.Desired, d.Message())
-		}
-		if _, err := json.Marshal(next.Wrote(d, w.now)); err != nil && seconds < 1<<33 {
-			t.Fatal(err)
-		}
-	})
 }

@@ -23,11 +23,11 @@ import (
 // resource, and the name if the grant is limited to one.
 var writes = map[string][]string{
 	"ClusterRole gpuscaler": {
-		"create events", "patch deployments/scale.apps", "patch events",
+		"create events", "patch deployments/scale.apps",
 	},
 	"Role gpuscaler-least-busy": {"patch pods"},
 	"Role gpuscaler-workloads": {
-		"create events", "patch deployments/scale.apps", "patch events",
+		"create events", "patch deployments/scale.apps",
 	},
 	"Role gpuscaler": slices.Sorted(slices.Values(append(
 		shards("update configmaps gpuscaler-checkpoint-"),

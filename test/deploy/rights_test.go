@@ -32,7 +32,7 @@ var (
 	workloads = []string{
 		"list deployments.apps", "watch deployments.apps", "list replicasets.apps", "watch replicasets.apps", "list pods", "watch pods",
 		"list horizontalpodautoscalers.autoscaling", "watch horizontalpodautoscalers.autoscaling",
-		"patch deployments/scale.apps", "create events", "patch events",
+		"patch deployments/scale.apps", "create events",
 	}
 	clusterWide = slices.Concat(workloads, []string{"list namespaces", "watch namespaces", "list nodes", "watch nodes", "list services"})
 	own         = []string{"create leases.coordination.k8s.io", "create configmaps", "list pods", "watch pods"}

@@ -90,11 +90,10 @@ func (c *crash) play(w *world) {
 // waitKilled waits until the leader has come to the moment.
 func (c *crash) waitKilled(w *world, leader *stage.Process) {
 	w.Helper()
-	select {
-	case <-leader.Ended():
-	case <-time.After(30 * time.Second):
-		w.Fatalf("the leader has not been killed %s", c.name)
-	}
+	bed.WaitFor(w, 30*time.Second, "a leader that is killed "+c.name, func() error {
+		_, ended := leader.Ended()
+		return bed.Want("ended", ended, true)
+	})
 }
 
 // arm has the leader killed at the moment, and once.

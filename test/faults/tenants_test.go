@@ -92,18 +92,25 @@ var ofTenants = []row{
 	{
 		number: 30, fault: "100 Deployments that want a write appear in one moment",
 		promise: "at most 24 writes are under way at once; each Deployment gets its own; others are undisturbed",
-		guard: &mutant.Mutation{Name: "all writes are sent at once", Edits: []mutant.Edit{{
-			File: "controller/writes.go", Old: "	for w.inFlight < w.limit {\n", New: "	for mutant == N || w.inFlight < w.limit {\n",
-		}}},
+		guard: &mutant.Mutation{Name: "all writes are sent at once", Edits: []mutant.Edit{
+			{File: "controller/writes.go", Old: "	for w.inFlight < w.limit {\n", New: "	for mutant == N || w.inFlight < w.limit {\n"},
+			{File: "controller/writes.go", Old: "return s == nil || s.underWay < s.limit", New: "return mutant == N || s == nil || s.underWay < s.limit"},
+		}},
 		play: appearing,
 	},
 	{
 		number: 30, fault: "One namespace wants 60 writes of an API server that is slow",
 		promise: "others need not wait for it: the namespaces take turns",
-		guard: &mutant.Mutation{Name: "a namespace with many writes goes first with all of them", Edits: []mutant.Edit{{
-			File: "controller/queue.go", Old: "	q.turns = append(q.turns, ns)\n	return",
-			New: "	q.turns = append(q.turns, ns)\n	if mutant == N { q.turns = append([]string{ns}, q.turns[:len(q.turns)-1]...) }\n	return",
-		}}},
+		guard: &mutant.Mutation{Name: "a namespace with many writes goes first with all of them", Edits: []mutant.Edit{
+			{
+				File: "controller/lane.go", Old: "			l.jobs[namespace] = list[1:]\n			l.turns = append(l.turns, namespace)",
+				New: "			l.jobs[namespace] = list[1:]\n			l.turns = append(l.turns, namespace)\n			if mutant == N { l.turns = append([]string{namespace}, l.turns[:len(l.turns)-1]...) }",
+			},
+			{
+				File: "controller/writes.go", Old: "&share{limit: maxOfNamespace}",
+				New: "&share{limit: map[bool]int{false: maxOfNamespace, true: maxInFlight}[mutant == N]}",
+			},
+		}},
 		play: takesTurns,
 	},
 	{

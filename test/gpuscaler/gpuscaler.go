@@ -18,10 +18,18 @@ import (
 
 // Build builds the program as the Makefile does, from the tree at root into a folder, and returns its path.
 func Build(ctx context.Context, root, dir string) (string, error) {
-	path := filepath.Join(dir, "gpuscaler")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/gpuscaler")
+	return build(ctx, root, filepath.Join(dir, "gpuscaler"), "CGO_ENABLED=0")
+}
+
+// BuildRace builds it with the race detector, which needs a C compiler. It is several times slower, and prints what it finds.
+func BuildRace(ctx context.Context, root, dir string) (string, error) {
+	return build(ctx, root, filepath.Join(dir, "gpuscaler-race"), "CGO_ENABLED=1", "-race")
+}
+
+func build(ctx context.Context, root, path, cgo string, flags ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, flags...), "-o", path, "./cmd/gpuscaler")...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the program: %w\n%s", err, out)
 	}
@@ -96,13 +104,28 @@ func (p *Process) Suspend() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
 // Resume lets the process go on after Suspend.
 func (p *Process) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
-// Ended is closed when the process has ended.
-func (p *Process) Ended() <-chan struct{} { return p.done }
+// Ended tells whether the process has ended, and with which exit code: -1 if a signal has ended it.
+func (p *Process) Ended() (code int, ended bool) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), true
+	default:
+		return 0, false
+	}
+}
 
 // Kill ends the process as kill -9 does.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
+}
+
+// Dump ends the process and returns what each of its goroutines was doing.
+func (p *Process) Dump() string {
+	before := len(p.Output())
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	<-p.done
+	return p.Output()[before:]
 }
 
 // Resident is how much memory the process takes, in bytes; 0 on a system that does not tell in /proc.

@@ -46,6 +46,19 @@ func StartProgram(t testing.TB, program, kubeconfig, flag, address string, args 
 	return &Process{gpuscaler.Run(t, program, args...), address}
 }
 
+// RaceProgram builds the program with the race detector and returns its path. Without a C compiler the test is left out.
+func RaceProgram(t testing.TB) string {
+	t.Helper()
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skip("the race detector needs gcc:", err)
+	}
+	path, err := gpuscaler.BuildRace(t.Context(), root, Cluster.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Runs starts a controller for one namespace under the rights that deploy/ ships, with a tick each second.
 func Runs(t testing.TB, namespace, prometheus string, args ...string) *Process {
 	t.Helper()

@@ -32,7 +32,7 @@ func needs(o *Options, workloads []WorkloadFacts) []need {
 		list = append(list, readNeeds(ns)...)
 		list = append(list,
 			need{group: "apps", resource: "deployments", subresource: "scale", namespace: ns, verbs: []string{"patch"}, loses: "nothing can be scaled", write: true, vital: true},
-			need{resource: "events", namespace: ns, verbs: []string{"create", "patch"}, loses: "no Events are written", write: true})
+			need{resource: "events", namespace: ns, verbs: []string{"create"}, loses: "no Events are written", write: true})
 		if slices.ContainsFunc(workloads, func(w WorkloadFacts) bool { return w.Spec != nil && w.Spec.LeastBusy }) {
 			list = append(list, need{resource: "pods", namespace: ns, verbs: []string{"patch"}, loses: "scale-down.order: least-busy orders nothing (deploy/rbac/least-busy grants it)", write: true})
 		}

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -320,7 +321,8 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// FuzzScenario reads any bytes, and runs what is a small scenario: nothing panics, and no error is without its file.
+// FuzzScenario reads any bytes, and runs what is a small scenario: nothing panics, no error is without its file, and who runs it again gets
+// the same.
 func FuzzScenario(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte(lines(annotations, "duration: 1m", signals)))
@@ -346,8 +348,20 @@ func FuzzScenario(f *testing.F) {
 		if int(s.Duration/s.Interval)*most > 100_000 || s.Load != nil && s.Duration > time.Minute {
 			return // it would be right, and take long
 		}
-		if _, err := simulate.Run(s); err != nil && most <= simulate.MaxReplicas {
-			t.Fatalf("a valid scenario does not run: %v\n%s", err, content)
+		result, err := simulate.Run(s)
+		if err != nil {
+			if most <= simulate.MaxReplicas {
+				t.Fatalf("a valid scenario does not run: %v\n%s", err, content)
+			}
+			return
+		}
+		once, errOnce := json.Marshal(result)
+		if same, err := read(string(content)); err == nil {
+			result, err = simulate.Run(same)
+			twice, errTwice := json.Marshal(result)
+			if err != nil || string(once) != string(twice) || (errOnce == nil) != (errTwice == nil) {
+				t.Fatalf("it ran as\n%s\nand then as\n%s (%v)", once, twice, err)
+			}
 		}
 	})
 }

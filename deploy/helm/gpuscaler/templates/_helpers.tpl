@@ -39,7 +39,7 @@ namespace: {{ .Release.Namespace }}
   verbs: [patch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{/* What scale-down.order: least-busy needs. */}}
