@@ -39,14 +39,18 @@ func Ours(annotations map[string]string) map[string]string {
 
 // excess says that there are too many annotations or that they are too long, empty if they can be read.
 func excess(ours map[string]string) string {
-	size := 0
-	for k, v := range ours {
-		size += len(k) + len(v)
+	size, longest := 0, ""
+	for _, k := range slices.Sorted(maps.Keys(ours)) {
+		size += len(k) + len(ours[k])
+		if longest == "" || len(ours[k]) > len(ours[longest]) {
+			longest = k
+		}
 	}
 	if len(ours) <= maxKeys && size <= maxSize {
 		return ""
 	}
-	return fmt.Sprintf("cannot be obeyed: the annotations under %s are more than %d, or over %d bytes long with their keys; remove those that mean nothing", Prefix, maxKeys, maxSize)
+	return fmt.Sprintf("cannot be obeyed: the annotations under %s are more than %d, or over %d bytes long with their keys, of which %s is the longest; remove what means nothing",
+		Prefix, maxKeys, maxSize, longest[:min(len(longest), 100)])
 }
 
 // First returns the first problems, and a last one that tells how many more there are, if there are more than that many.

@@ -25,14 +25,7 @@ var ofAPIServer = []row{
 	{
 		number: 18, fault: "The Lease cannot be renewed, all else works",
 		promise: "after 10 s nothing is written any more; the program ends and says why; started anew it leads again by itself",
-		guard: &mutant.Mutation{Name: "it leads on without the Lease", Edits: []mutant.Edit{
-			{
-				File: "controller/lease.go", Old: "	renewed := l.renewed.Load()\n",
-				New: "	if mutant == N { return time.Now().Add(writeTimeout), nil }\n	renewed := l.renewed.Load()\n",
-			},
-			{File: "controller/run.go", Old: "	case <-ended:\n		stop()\n", New: "	case <-ended:\n		if mutant == N { <-ctx.Done() }\n		stop()\n"},
-		}},
-		play: leaseLost,
+		guard:   noLeaseEnds, play: leaseLost,
 	},
 	{
 		number: 23, fault: "The watch of the Deployments tells nothing any more and stays open",

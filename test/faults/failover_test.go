@@ -44,17 +44,7 @@ var ofLeaders = []row{
 	{
 		number: 28, fault: "The leader sleeps for 30 s, and wakes when another leads",
 		promise: "the other takes over; the one that wakes writes nothing any more",
-		guard: &mutant.Mutation{Name: "a leader believes in its lease for ever", Edits: []mutant.Edit{
-			{File: "controller/lease.go", Old: "		l.renewed.Store(nil)", New: "		if mutant != N { l.renewed.Store(nil) }"},
-			{
-				File: "controller/lease.go", Old: "age >= renewDeadline {\n		return",
-				New: "age >= renewDeadline {\n		if mutant == N { return now.Add(time.Minute), nil }\n		return",
-			},
-			{
-				File: "controller/run.go", Old: "	case <-ended:\n		stop()\n		<-looped", New: "	case <-ended:\n		if mutant == N { <-looped }\n		stop()\n		<-looped",
-			},
-		}},
-		play: leaderSleeps,
+		guard:   noLeaseEnds, play: leaderSleeps,
 	},
 	{
 		number: 28, fault: "Two controllers at once, without an election",
@@ -79,6 +69,17 @@ var noOthersWrites = &mutant.Mutation{Name: "what another process of ours writes
 	File: "policy/hands.go", Old: "s.Events = append(slices.Clip(s.Events), ScaleEvent{Change: seen.Replicas - before, Time: at})",
 	New: "if mutant != N { s.Events = append(slices.Clip(s.Events), ScaleEvent{Change: seen.Replicas - before, Time: at}) }",
 }}}
+
+var noLeaseEnds = &mutant.Mutation{Name: "a leader believes in its lease for ever", Edits: []mutant.Edit{
+	{File: "controller/lease.go", Old: "		l.renewed.Store(nil)", New: "		if mutant != N { l.renewed.Store(nil) }"},
+	{
+		File: "controller/lease.go", Old: "age >= renewDeadline {\n		return",
+		New: "age >= renewDeadline {\n		if mutant == N { return now.Add(time.Minute), nil }\n		return",
+	},
+	{
+		File: "controller/run.go", Old: "	case <-ended:\n		stop()\n		<-looped", New: "	case <-ended:\n		if mutant == N { <-looped }\n		stop()\n		<-looped",
+	},
+}}
 
 var noSeed = &mutant.Mutation{Name: "who remembers nothing lowers at once", Edits: []mutant.Edit{{
 	File: "policy/decide.go", Old: "state.seed(seen.Replicas, now)", New: "if mutant != N { state.seed(seen.Replicas, now) }",

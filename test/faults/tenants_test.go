@@ -323,15 +323,15 @@ func allBombs() map[string]annotationBomb {
 	const target = "target.gpu-utilization"
 	return map[string]annotationBomb{
 		"several":       {[]string{target, "lots", "min-replicas", "-1"}, []string{`gpuscaler.io/target.gpu-utilization: "lots" `, "a number above 0 and at most 100", `gpuscaler.io/min-replicas: "-1" `}},
-		"long":          {[]string{target, strings.Repeat("9", 200<<10)}, []string{`gpuscaler.io/target.gpu-utilization: "999`, "a number above 0"}},
+		"long":          {[]string{target, strings.Repeat("9", 200<<10)}, []string{"over 16384 bytes", "gpuscaler.io/target.gpu-utilization is the longest"}},
 		"overflow":      {[]string{target, "1e309"}, []string{`"1e309" `, "a number above 0"}},
 		"negative":      {[]string{target, "-1"}, []string{`"-1" `, "a number above 0"}},
 		"nan":           {[]string{target, "NaN"}, []string{`"NaN" `, "a number above 0"}},
 		"eternal":       {[]string{"scale-down.stabilization", "9000000h"}, []string{"gpuscaler.io/scale-down.stabilization", `"9000000h" `}},
 		"contradictory": {[]string{"max-replicas", "2"}, []string{"gpuscaler.io/min-replicas", "is above max-replicas 2"}},
 		"unknown":       {[]string{"taget.gpu-utilization", "50"}, []string{"gpuscaler.io/taget.gpu-utilization", "is not a known key"}},
-		"policies":      {[]string{"scale-up.policies", strings.Repeat("1 pods/15s, ", 10_000) + "1 pods/15s"}, []string{"gpuscaler.io/scale-up.policies"}},
-		"steps":         {[]string{"steps.gpu-utilization", strings.Repeat(">1:+1, ", 10_000) + ">1:+1"}, []string{"gpuscaler.io/steps.gpu-utilization"}},
+		"policies":      {[]string{"scale-up.policies", strings.Repeat("1 pods/15s, ", 10_000) + "1 pods/15s"}, []string{"gpuscaler.io/scale-up.policies is the longest"}},
+		"steps":         {[]string{"steps.gpu-utilization", strings.Repeat(">1:+1, ", 10_000) + ">1:+1"}, []string{"gpuscaler.io/steps.gpu-utilization is the longest"}},
 		"replaced":      {[]string{"class", "a\uFFFD"}, []string{"gpuscaler.io/class", "is not a class"}},
 		"raw":           {[]string{"class", "a\xff\xfe"}, []string{"gpuscaler.io/class", "is not a class"}},
 	}

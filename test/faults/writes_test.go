@@ -39,7 +39,8 @@ var ofWrites = []row{
 		number: 19, fault: "The API server answers 429, and what a write is for is done by a person meanwhile",
 		promise: "a write that has not been sent by the next tick is dropped and decided anew",
 		guard: &mutant.Mutation{Name: "a write that waits for its turn is sent however old it is", Edits: []mutant.Edit{{
-			File: "controller/writes.go", Old: "	w.outcomes = nil\n	for j", New: "	w.outcomes = nil\n	if mutant == N { return list }\n	for j",
+			File: "controller/writes.go", Old: "	for _, queue := range []*lane{&w.raises, &w.lowers} {\n",
+			New: "	for _, queue := range []*lane{&w.raises, &w.lowers} {\n		if mutant == N { break }\n",
 		}}},
 		play: staleDropped,
 	},
