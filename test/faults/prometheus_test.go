@@ -310,10 +310,14 @@ func restartsBlind(w *world) {
 // restartsBusy has no window that would hide a tick without data.
 func restartsBusy(w *world) {
 	s := w.site(4, "scale-down.stabilization", "0s").start()
+	unread.start(s) // or the first scrape could come before the next tick
 	if err := s.prometheus.RestartEmpty(); err != nil {
 		s.Fatal(err)
 	}
-	s.d.HoldsReplicas(4, 5*time.Second)
+	s.d.HoldsReplicas(4, 3*time.Second)
+	s.load.Read(0)
+	s.load.SetLoad(200) // as before
+	s.d.HoldsReplicas(4, 3*time.Second)
 	s.load.SetLoad(300)
 	s.d.WaitReplicas(6, 15*time.Second)
 }
