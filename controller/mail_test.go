@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,13 @@ func (o postOffice) Create(ctx context.Context, e *corev1.Event, _ metav1.Create
 	return e, nil
 }
 
+// times are when those of a namespace came.
+func (o postOffice) times(namespace string) []time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.took[namespace])
+}
+
 func post(m *mail, namespace string, n int) {
 	for i := range n {
 		m.post(&corev1.ObjectReference{Namespace: namespace, Name: fmt.Sprint("d-", i)}, "Warning", "NoData", "x")
@@ -77,15 +85,19 @@ func TestOneNamespacesEventsHoldUpNoOthers(t *testing.T) {
 		m := newMail(office, logr.Discard())
 		post(m, "bad", 10_000)
 		post(m, "good", 3)
+		synctest.Wait()
+		m.mu.Lock()
 		if n := len(m.waiting["bad"]); n > maxMail {
 			t.Errorf("%d wait, want at most %d", n, maxMail)
 		}
-		synctest.Wait()
-		if took := office.took["good"]; len(took) != 3 || took[2] != 0 {
+		m.mu.Unlock()
+		if took := office.times("good"); len(took) != 3 || took[2] != 0 {
 			t.Errorf("those of the good one went out after %v, want three at once", took)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		if len(m.waiting)+len(m.sending)+m.busy > 0 {
 			t.Errorf("%v wait, %v are on their way and %d are busy after all", m.waiting, m.sending, m.busy)
 		}
@@ -113,16 +125,19 @@ func TestEventsAfterAnOutage(t *testing.T) {
 		post(m, "away", 2)
 		post(m, "refused", 2)
 		time.Sleep(time.Hour)
-		if took := office.took["away"]; len(took) != 2 || took[0] != time.Minute {
+		synctest.Wait()
+		if took := office.times("away"); len(took) != 2 || took[0] != time.Minute {
 			t.Errorf("sent after %v, want both when the minute was over", took)
 		}
+		mu.Lock()
 		if asked["refused"] != 2 || asked["away"] > 2+6 {
 			t.Errorf("asked %v times", asked)
 		}
+		mu.Unlock()
 		m.stop()
 		post(m, "away", 1)
 		synctest.Wait()
-		if len(office.took["away"]) != 2 {
+		if len(office.times("away")) != 2 {
 			t.Error("an Event went out after the end")
 		}
 	})

@@ -48,6 +48,14 @@ func (s *tenants) Scale(ctx context.Context, c change) (written, error) {
 	return written{replicas: c.to}, nil
 }
 
+// at is when the first write of a namespace was sent.
+func (s *tenants) at(namespace string) (sent time.Duration, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sent, ok = s.sent[namespace]
+	return sent, ok
+}
+
 // longAfter is when nobody looks any more.
 const longAfter = time.Hour
 
@@ -81,7 +89,7 @@ func TestOneNamespaceHoldsUpNoOthersWrites(t *testing.T) {
 					w.start(t.Context())
 					time.Sleep(10 * time.Second)
 					for good, within := range map[string]time.Duration{raised: tt.raise, lowered: tt.lower} {
-						if sent, ok := s.sent[good]; within != longAfter && (!ok || sent-began > within) {
+						if sent, ok := s.at(good); within != longAfter && (!ok || sent-began > within) {
 							t.Errorf("%s: sent %v after %v, want within %v", good, ok, sent-began, within)
 						}
 					}
@@ -89,6 +97,8 @@ func TestOneNamespaceHoldsUpNoOthersWrites(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
+				w.mu.Lock()
+				defer w.mu.Unlock()
 				if w.inFlight != 0 || len(w.shares) != 0 {
 					t.Errorf("%d in flight and the shares %v after all, want none", w.inFlight, w.shares)
 				}
