@@ -69,9 +69,12 @@ func Rows() []Row {
 			}},
 		}},
 		{"Controller", []Panel{
-			{"Leaders", "Exactly one process decides.", "stat", "", 4, []Query{{Expr: "sum(gpuscaler_leader)", Legend: "leaders"}}},
-			{"Ticks missed in an hour", "Because the one before took too long.", "stat", "", 4, []Query{{Expr: "sum(increase(gpuscaler_ticks_missed_total[1h]))", Legend: "missed"}}},
-			{"Panics in an hour", "Each left one workload alone for 10 minutes.", "stat", "", 4, []Query{{Expr: "sum(increase(gpuscaler_panics_total[1h]))", Legend: "panics"}}},
+			{"Leaders", "Exactly one process decides.", "stat", "", 3, []Query{{Expr: "sum(gpuscaler_leader)", Legend: "leaders"}}},
+			{"Ticks missed in an hour", "Because the one before took too long.", "stat", "", 3, []Query{{Expr: "sum(increase(gpuscaler_ticks_missed_total[1h]))", Legend: "missed"}}},
+			{"Panics in an hour", "Each left one workload alone for 10 minutes.", "stat", "", 3, []Query{{Expr: "sum(increase(gpuscaler_panics_total[1h]))", Legend: "panics"}}},
+			{"Workloads not in sight", "The API server has not shown their last write yet, or they are not watched: nothing is written.", "stat", "", 3, []Query{
+				{Expr: "max(gpuscaler_stale_workloads)", Legend: "workloads"},
+			}},
 			{"Startup of pods", "From their node to Ready, of the last six hours.", "timeseries", "s", 12, []Query{
 				{Expr: `max by (quantile) (gpuscaler_startup_seconds{quantile=~"0.5|0.9"})`, Legend: "quantile {{quantile}}"},
 			}},
