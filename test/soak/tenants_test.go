@@ -52,7 +52,7 @@ var tenants = []tenant{
 const promptly = 3 * time.Second
 
 // Whatever a tenant has done to his Deployments and to our writes in his namespace: the writes of another go out as soon as they are
-// decided, and no tick is missed because of him.
+// decided.
 func TestBadTenant(t *testing.T) {
 	hook := startWebhook(t)
 	for _, bad := range tenants {
