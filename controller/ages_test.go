@@ -116,6 +116,21 @@ func TestSamplesGetTheirTimes(t *testing.T) {
 	}
 }
 
+// Kubernetes cuts the moment of Ready to its second: a sample of that second may be from before, when the others carried the load of the new
+// pod too, and must not raise once more.
+func TestSamplesOfTheSecondOfReadyDoNotRaise(t *testing.T) {
+	for taken, want := range map[time.Duration]int{0: 3, 900 * time.Millisecond: 3, time.Second: 6} {
+		at := noon.Add(taken)
+		times := &fakeTimes{taken: map[string]time.Time{"a-0": at, "a-1": at, "a-2": at}}
+		b := raised(t, times)
+		b.reader.set(policy.GPUUtilization, 100)
+		b.tick(1)
+		if got := b.targets["uid-a"].decision.Desired; got != want {
+			t.Errorf("samples taken %v after the second of Ready began: %d replicas, want %d", taken, got, want)
+		}
+	}
+}
+
 // Times that do not come hold up only those that wait for them, and then they are decided without.
 func TestSlowTimesHoldUpOnlyThoseThatNeedThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
