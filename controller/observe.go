@@ -71,7 +71,7 @@ func (o *observer) observe(t *target, p *pass) policy.Observation {
 		o.linger(t, i, p.now)
 	}
 	seen := policy.Observation{
-		Replicas: t.seen.replicas, Pods: o.pods, Readings: o.read,
+		Replicas: t.seen.replicas, Pods: o.pods, Stamp: time.Second, Readings: o.read,
 		Lacking: o.lacking(t.seen.refusal), Refused: t.seen.refusal != "",
 		Started: o.started(t), Hand: t.hand,
 		Frozen: t.frozen, RaiseOnly: t.raiseOnly,

@@ -119,15 +119,10 @@ func (p *pod) took() time.Duration {
 	return time.Duration(p.since-p.scheduled) * time.Second
 }
 
-// seen is the pod as policy sees it. Times are cut to whole seconds: a pod counts as Ready from the end of its second, so that no sample from
-// before it was Ready passes for one from after.
+// seen is the pod as policy sees it.
 func (p *pod) seen() policy.Pod {
-	since := p.since
-	if p.phase == policy.Ready && since != 0 {
-		since++
-	}
 	return policy.Pod{
-		Name: p.name, Phase: p.phase, Since: unix(since), Scheduled: unix(p.scheduled), Served: p.served, Restarts: int(p.restarts),
+		Name: p.name, Phase: p.phase, Since: unix(p.since), Scheduled: unix(p.scheduled), Served: p.served, Restarts: int(p.restarts),
 	}
 }
 

@@ -91,7 +91,7 @@ func TestPodBefore(t *testing.T) {
 		at   int
 		want policy.Pod
 	}{
-		{ready, 50, policy.Pod{Phase: policy.Ready, Since: when(41), Scheduled: when(10), Served: true}},
+		{ready, 50, policy.Pod{Phase: policy.Ready, Since: when(40), Scheduled: when(10), Served: true}},
 		{ready, 20, policy.Pod{Phase: policy.Loading, Scheduled: when(10)}},
 		{ready, 5, policy.Pod{Phase: policy.Loading}},
 		{failed, 50, policy.Pod{Phase: policy.Loading, Since: when(40), Scheduled: when(10), Served: true}},

@@ -94,5 +94,5 @@ func (o *observer) observePast(t *target, past map[policy.Signal][]PastReadings,
 		}
 		o.read = append(o.read, o.reading(i, t, signal, r))
 	}
-	return policy.Observation{Replicas: t.seen.replicas, Pods: o.pods, Readings: o.read, Started: o.started(t)}
+	return policy.Observation{Replicas: t.seen.replicas, Pods: o.pods, Stamp: time.Second, Readings: o.read, Started: o.started(t)}
 }

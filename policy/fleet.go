@@ -167,7 +167,7 @@ func (f *Fleet) settled(spec *Spec, seen *Observation, since, now time.Time) (at
 		p := &seen.Pods[i]
 		switch {
 		case p.Phase == Ready:
-			at = later(at, p.Since)
+			at = later(at, p.Since.Add(seen.Stamp)) // a sample from within the stamp may be from before
 		case seen.Rollout || p.Scheduled.Before(stamped):
 		case f.worth(p, spec.MaxSampleAge, now) == credited:
 			return time.Time{}, false

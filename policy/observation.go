@@ -8,6 +8,8 @@ type Observation struct {
 	Replicas int `json:"replicas"`
 	// Pods are the Deployment's living pods: neither terminating nor finished.
 	Pods []Pod `json:"pods"`
+	// Stamp is to what the times of Pods are cut: a second where Kubernetes stamps them, 0 where they are exact.
+	Stamp time.Duration `json:"stamp,omitzero"`
 	// Readings are the signals that were read, in any order. A signal of the Spec that is not among them is missing.
 	Readings []Reading `json:"readings"`
 	// Rollout says that pods of more than one template live: some are to be replaced.
