@@ -102,7 +102,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		{
 			name: "hpa", code: 1, severity: "error", check: "other-autoscalers", words: "HorizontalPodAutoscaler",
 			prepare: func(t *testing.T, ns string) {
-				hpa := rivalHPA()
+				hpa := stage.RivalHPA()
 				hpa.Spec.ScaleTargetRef.Name = "app"
 				if _, err := stage.Cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(ns).Create(t.Context(), hpa, metav1.CreateOptions{}); err != nil {
 					t.Fatal(err)

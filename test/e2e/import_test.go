@@ -59,7 +59,7 @@ func TestImportHPA(t *testing.T) {
 	p := stage.StartPrometheus(t, false)
 	ns := stage.Namespace(t, "import")
 	d := stage.Create(t, ns, "vision", 2, nil, stage.NewLoad(200))
-	hpa := rivalHPA()
+	hpa := stage.RivalHPA()
 	hpa.Spec.Metrics = append(hpa.Spec.Metrics, autoscalingv2.MetricSpec{
 		Type: autoscalingv2.PodsMetricSourceType,
 		Pods: &autoscalingv2.PodsMetricSource{
